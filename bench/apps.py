@@ -1,0 +1,61 @@
+"""The WSGI application that every measured server runs, one route for each workload.
+
+Every path without a route of its own is the hello application, so that a workload may change its
+path with every request. Standard library only: the servers live in environments of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+HELLO = b"Hello, World!"
+PAGE = b"0123456789abcdef" * 4096
+CHUNK = b"A line of a generated page, written while it is sent.\n" * 16
+CHUNKS = 8
+
+
+def hello(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return [HELLO]
+
+
+def hello_without_length(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [HELLO]
+
+
+def post(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Reads the whole request body and answers with its length."""
+    received = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    answer = b"%d" % len(received)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+def page(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "65536")])
+    return [PAGE]
+
+
+def generated(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """Eight pieces of unknown total length: a server of HTTP/1.1 sends them chunked."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(CHUNKS):
+        yield CHUNK
+
+
+ROUTES: dict[str, Application] = {
+    "/nolength": hello_without_length,
+    "/post": post,
+    "/page": page,
+    "/generated": generated,
+}
+
+
+def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return ROUTES.get(environ["PATH_INFO"], hello)(environ, start_response)

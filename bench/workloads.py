@@ -1,0 +1,109 @@
+"""What is asked of the servers: one row for each workload, as the raw bytes that a client sends.
+
+The same bytes go to the correctness probe, to wrk (through replay.lua) and to the bundled load
+generator, so all three ask the same thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import apps
+
+HOST = b"Host: bench.example\r\n"
+RING = 1024  # different requests before the first comes again
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    about: str
+    requests: tuple[bytes, ...]
+    """Raw requests, sent in turn."""
+    body: bytes
+    """The body of every right answer."""
+    depth: int = 1
+    """Requests sent at once on one connection."""
+    fits_limit: bool = False
+    """Whether limit.c, which knows only the hello answer, can take part."""
+
+    @property
+    def payloads(self) -> tuple[bytes, ...]:
+        """What a client sends at once: `depth` requests, in turn."""
+        return tuple(request * self.depth for request in self.requests)
+
+
+def get(path: str) -> bytes:
+    return b"GET %s HTTP/1.1\r\n%s\r\n" % (path.encode(), HOST)
+
+
+def browser_get(number: int) -> bytes:
+    """A navigation as a browser sends it: twelve fields, of which path and cookie change."""
+    session = hashlib.sha256(b"session %d" % number).hexdigest()
+    fields = (
+        "Host: shop.bench.example",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
+        "*/*;q=0.8",
+        "Accept-Language: en-GB,en;q=0.7,de;q=0.3",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Connection: keep-alive",
+        f"Cookie: session={session}; theme=dark; seen={number}",
+        "Upgrade-Insecure-Requests: 1",
+        "Sec-Fetch-Dest: document",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-Site: same-origin",
+        "Priority: u=0, i",
+    )
+    head = f"GET /catalogue/items/{number}?page={number % 40} HTTP/1.1\r\n"
+    return (head + "\r\n".join(fields) + "\r\n\r\n").encode()
+
+
+def post(length: int) -> bytes:
+    document = b'{"note":"' + b"n" * (length - 11) + b'"}'
+    return (
+        b"POST /post HTTP/1.1\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+        % (HOST, len(document), document)
+    )
+
+
+TABLE = (
+    Workload("hello", "bare GET, answer with a length", (get("/"),), apps.HELLO, fits_limit=True),
+    Workload(
+        "browser",
+        "GET with twelve browser fields; path and cookie change with every request",
+        tuple(browser_get(number) for number in range(10_000, 10_000 + RING)),
+        apps.HELLO,
+        fits_limit=True,
+    ),
+    Workload(
+        "pipeline",
+        "sixteen bare GETs sent at once",
+        (get("/"),),
+        apps.HELLO,
+        depth=16,
+        fits_limit=True,
+    ),
+    Workload(
+        "hello-nolength",
+        "bare GET, answer without a length from the application",
+        (get("/nolength"),),
+        apps.HELLO,
+        fits_limit=True,
+    ),
+    Workload("post", "POST of 1 KiB of JSON", (post(1024),), b"1024"),
+    Workload("body64k", "answer of 64 KiB with a length", (get("/page"),), apps.PAGE),
+    Workload(
+        "generator",
+        "answer generated in eight pieces, sent chunked",
+        (get("/generated"),),
+        apps.CHUNK * apps.CHUNKS,
+    ),
+)
+NAMES = tuple(workload.name for workload in TABLE)
+
+
+def find(name: str) -> Workload:
+    """The workload of that name. KeyError when there is none."""
+    return {workload.name: workload for workload in TABLE}[name]

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django import forms
+
+from .models import Document
+
+
+class DocumentForm(forms.ModelForm):
+    class Meta:
+        model = Document
+        fields = ("title", "file")

@@ -1,0 +1,33 @@
+"""FastWSGI: a strict, fast WSGI server.
+
+`fastwsgi module:name` on a command line, or `fastwsgi.run(app)` in a program. Every compiled module
+imports this package first, so it imports nothing itself.
+"""
+
+from __future__ import annotations
+
+__all__ = ["__version__", "run"]
+
+__version__ = "0.1.0"
+
+
+def run(
+    wsgi_app: object,
+    host: str | None = None,
+    port: int | None = None,
+    loglevel: str | int | None = None,
+    workers: int | None = None,
+    **settings: object,
+) -> None:
+    """Serve `wsgi_app`, an application or its name as on a command line, until told to stop.
+
+    Without `host` and `port` the server listens on 0.0.0.0:5000, or where `bind` among the settings
+    says. `settings` are those of a configuration file, and `config` names such a file. Returns when
+    the server was told to stop; raises fastwsgi.errors.ConfigError when it cannot start. To be
+    called from the main thread, as the server takes the signals of the process.
+    """
+    # Here and not above: the server is a floor above what imports this package.
+    from fastwsgi.process.program import run_application  # noqa: PLC0415
+
+    words = {"host": host, "port": port, "loglevel": loglevel, "workers": workers, **settings}
+    run_application(wsgi_app, {name: value for name, value in words.items() if value is not None})

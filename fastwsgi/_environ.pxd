@@ -1,0 +1,40 @@
+# From a parsed head to the dict that PEP 3333 calls environ.
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from cpython.object cimport PyObject
+
+from fastwsgi._parser cimport Field, RequestHead, Span
+
+cdef enum:
+    SLOTS = 256                       # a power of two
+    SEEN_WORDS = 4                    # SLOTS bits
+    PROBES = 4
+    SLOT_NAME = 40                    # longer names are built anew each time
+    VALUE_LIMIT = 256                 # longer values are not kept
+
+
+# A field name as some client spells it, the environ key it becomes and, for names in SHARED_VALUES, the last value.
+cdef struct NameSlot:
+    uint32_t hash
+    uint16_t length                   # 0: free
+    uint16_t index                    # of the key, for the bitmap of keys seen in one request
+    bint keeps_value
+    PyObject *key                     # owned
+    PyObject *value                   # owned, or NULL
+    char name[SLOT_NAME]
+
+
+cdef class EnvironBuilder:
+    cdef dict template
+    cdef dict indexes                 # key -> NameSlot.index
+    cdef NameSlot slots[SLOTS]
+
+    # A new environ for the head at `data`. `remote_addr` and `remote_port` are the client's, both str; the port is
+    # None for clients without one. Returns a dict nobody else holds.
+    cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port)
+
+    cdef int add_field(self, dict environ, const char *data, const Field *field, uint64_t *seen) except -1
+    cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1
+    cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL
+    cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL
+    cdef object slot_value(self, NameSlot *slot, const char *text, uint32_t length)

@@ -1,0 +1,258 @@
+"""WSGI environ construction: one dict copy, then the keys that this request brings.
+
+How it works: a listener's template holds every key that a request always has, so its copy has them in place and the
+assignments only replace values. A field name is looked up by the hash the parser made of its bytes; a hit gives the
+interned `HTTP_*` key. For a few names that repeat from request to request (Host, User-Agent, Accept…) the last value is
+kept and reused when the bytes are the same. Repeated fields are found by a bit per known key.
+
+Laws: the cache is bounded and a worker's own; values of Cookie, Authorization and of any name not listed are never
+kept; a name that does not fit in the cache is built anew, with the same result.
+"""
+
+cimport cython
+from cpython.dict cimport PyDict_Copy
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from fastwsgi._parser cimport (
+    CONTENT_LENGTH_FIELD,
+    CONTENT_TYPE_FIELD,
+    COOKIE_FIELD,
+    Field,
+    PLAIN_FIELD,
+    RequestHead,
+    SEEN_HOST,
+    Span,
+    TRANSFER_ENCODING_FIELD,
+)
+
+cdef extern from "Python.h":
+    object PyUnicode_DecodeLatin1(const char *text, Py_ssize_t length, const char *errors)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    void *PyUnicode_DATA(object text)
+    void PyUnicode_InternInPlace(PyObject **text)
+
+# Names whose values repeat, spelled as browsers and as HTTP/2 gateways do. Nothing secret may stand here.
+SHARED_VALUES = (
+    "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "DNT", "Host",
+    "Origin", "Pragma", "Priority", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform", "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-GPC", "TE", "Upgrade-Insecure-Requests", "User-Agent",
+    "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Requested-With", "X-Scheme",
+)
+OTHER_NAMES = (
+    "Authorization", "Cookie", "Expect", "Forwarded", "If-Modified-Since", "If-None-Match", "Range", "Referer",
+    "Traceparent", "Upgrade", "X-Forwarded-For", "X-Real-IP", "X-Request-ID",
+)
+
+cdef frozenset SHARED_KEYS = frozenset("HTTP_" + name.upper().replace("-", "_") for name in SHARED_VALUES)
+
+cdef str REQUEST_METHOD = "REQUEST_METHOD"
+cdef str RAW_URI = "RAW_URI"
+cdef str PATH_INFO = "PATH_INFO"
+cdef str QUERY_STRING = "QUERY_STRING"
+cdef str SERVER_PROTOCOL = "SERVER_PROTOCOL"
+cdef str REMOTE_ADDR = "REMOTE_ADDR"
+cdef str REMOTE_PORT = "REMOTE_PORT"
+cdef str CONTENT_LENGTH = "CONTENT_LENGTH"
+cdef str CONTENT_TYPE = "CONTENT_TYPE"
+cdef str HTTP_HOST = "HTTP_HOST"
+cdef str HTTP_COOKIE = "HTTP_COOKIE"
+cdef str HTTP_1_0 = "HTTP/1.0"
+cdef str GET = "GET"
+cdef str POST = "POST"
+cdef str HEAD = "HEAD"
+cdef str SLASH = "/"
+
+# A copied dict keeps the table of its origin. With this many keys the table has grown to 64 places, 42 of them usable,
+# so that the fields of a request fit in without growing it again.
+cdef int GROWN = 22
+
+
+cdef inline str text_of(const char *data, Span span):
+    return PyUnicode_DecodeLatin1(data + span.start, span.length, NULL)
+
+
+cdef inline str method_of(const char *data, Span span):
+    cdef const char *p = data + span.start
+    if span.length == 3 and memcmp(p, b"GET", 3) == 0:
+        return GET
+    if span.length == 4 and memcmp(p, b"POST", 4) == 0:
+        return POST
+    if span.length == 4 and memcmp(p, b"HEAD", 4) == 0:
+        return HEAD
+    return text_of(data, span)
+
+
+cdef inline int hex_digit(unsigned char c) noexcept nogil:
+    if c"0" <= c <= c"9":
+        return c - c"0"
+    c |= 0x20
+    return c - c"a" + 10 if c"a" <= c <= c"f" else -1
+
+
+# Percent-decoded once, as PEP 3333 wants: bytes that show themselves as latin-1. What is no %XX stays as it is.
+cdef str decode_path(const char *path, uint32_t length):
+    cdef uint32_t i = 0, n = 0
+    cdef int high, low
+    cdef char *out = <char *>PyMem_Malloc(length)
+    if out == NULL:
+        raise MemoryError
+    while i < length:
+        if path[i] == c"%" and length - i > 2:
+            high, low = hex_digit(path[i + 1]), hex_digit(path[i + 2])
+            if high >= 0 and low >= 0:
+                out[n] = <char>(high << 4 | low)
+                n += 1
+                i += 3
+                continue
+        out[n] = path[i]
+        n += 1
+        i += 1
+    try:
+        return PyUnicode_DecodeLatin1(out, n, NULL)
+    finally:
+        PyMem_Free(out)
+
+
+cdef str key_of(const char *name, uint32_t length):
+    cdef str text = PyUnicode_DecodeLatin1(name, length, NULL)
+    return "HTTP_" + text.upper().replace("-", "_")
+
+
+@cython.final
+cdef class EnvironBuilder:
+    """Builds environs from one listener's template.
+
+    `template` holds every key that each request has, with a placeholder where the value is the request's own
+    (PEP 3333, "environ Variables").
+    """
+
+    def __cinit__(self):
+        memset(self.slots, 0, sizeof(self.slots))
+
+    def __init__(self, template):
+        cdef int filler
+        self.template = dict(template)
+        for filler in range(len(self.template), GROWN):
+            self.template[filler] = None
+        for filler in range(len(template), GROWN):
+            del self.template[filler]
+        self.indexes = {}
+        for name in SHARED_VALUES + OTHER_NAMES:
+            self.learn(name.encode())
+            self.learn(name.lower().encode())
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(SLOTS):
+            Py_XDECREF(self.slots[i].key)
+            Py_XDECREF(self.slots[i].value)
+
+    cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port):
+        cdef dict environ = PyDict_Copy(self.template)
+        cdef uint64_t seen[SEEN_WORDS]
+        cdef uint32_t i
+        cdef str target = text_of(data, head.target)
+        environ[REQUEST_METHOD] = method_of(data, head.method)
+        environ[RAW_URI] = target
+        if head.path.length == 0:  # absolute form without a path means the root (RFC 9110 4.2.3)
+            environ[PATH_INFO] = SLASH
+        elif memchr(data + head.path.start, c"%", head.path.length) != NULL:
+            environ[PATH_INFO] = decode_path(data + head.path.start, head.path.length)
+        elif head.path.length == head.target.length:
+            environ[PATH_INFO] = target
+        else:
+            environ[PATH_INFO] = text_of(data, head.path)
+        if head.query.length:
+            environ[QUERY_STRING] = text_of(data, head.query)
+        if head.minor_version == 0:
+            environ[SERVER_PROTOCOL] = HTTP_1_0
+        environ[REMOTE_ADDR] = remote_addr
+        if remote_port is not None:
+            environ[REMOTE_PORT] = remote_port
+        if head.authority.length and not head.flags & SEEN_HOST:
+            environ[HTTP_HOST] = text_of(data, head.authority)
+        memset(seen, 0, sizeof(seen))
+        for i in range(head.field_count):
+            self.add_field(environ, data, &head.fields[i], seen)
+        return environ
+
+    cdef int add_field(self, dict environ, const char *data, const Field *field, uint64_t *seen) except -1:
+        cdef NameSlot *slot
+        cdef uint64_t bit
+        if field.kind != PLAIN_FIELD:
+            if field.kind == CONTENT_LENGTH_FIELD:
+                environ[CONTENT_LENGTH] = text_of(data, field.value)
+                return 0
+            if field.kind == CONTENT_TYPE_FIELD:
+                environ[CONTENT_TYPE] = text_of(data, field.value)
+                return 0
+            if field.kind == TRANSFER_ENCODING_FIELD:  # the application gets the body decoded (RFC 9112 7.1.3)
+                return 0
+        slot = self.find(data + field.name.start, field.name.length, field.hash)
+        if slot == NULL:
+            return self.add_rare_field(environ, data, field)
+        bit = <uint64_t>1 << (slot.index & 63)
+        if seen[slot.index >> 6] & bit:
+            return self.add_rare_field(environ, data, field)
+        seen[slot.index >> 6] |= bit
+        environ[<object>slot.key] = self.slot_value(slot, data + field.value.start, field.value.length)
+        return 0
+
+    # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by "; ".
+    cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1:
+        cdef str key = key_of(data + field.name.start, field.name.length)
+        cdef str value = text_of(data, field.value)
+        cdef object before = environ.get(key)
+        if before is not None:
+            value = f"{before}{'; ' if field.kind == COOKIE_FIELD else ','}{value}"
+        environ[key] = value
+        return 0
+
+    cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL:
+        cdef uint32_t probe
+        cdef NameSlot *slot
+        for probe in range(<uint32_t>PROBES):
+            slot = &self.slots[(hash + probe) & (SLOTS - 1)]
+            if slot.hash == hash and slot.length == length and memcmp(slot.name, name, length) == 0:
+                return slot
+            if slot.length == 0:
+                return self.fill(slot, name, length, hash) if length <= SLOT_NAME else NULL
+        return NULL
+
+    cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL:
+        cdef str key = key_of(name, length)
+        cdef PyObject *interned = <PyObject *>key
+        Py_INCREF(key)
+        PyUnicode_InternInPlace(&interned)
+        slot.key = interned
+        slot.hash = hash
+        slot.index = <uint16_t>self.indexes.setdefault(key, len(self.indexes))
+        slot.keeps_value = key in SHARED_KEYS
+        memcpy(slot.name, name, length)
+        slot.length = <uint16_t>length
+        return slot
+
+    cdef object slot_value(self, NameSlot *slot, const char *text, uint32_t length):
+        cdef str value
+        if slot.value != NULL:
+            value = <str>slot.value
+            if PyUnicode_GET_LENGTH(value) == length and memcmp(PyUnicode_DATA(value), text, length) == 0:
+                return value
+        value = PyUnicode_DecodeLatin1(text, length, NULL)
+        if slot.keeps_value and length <= VALUE_LIMIT:
+            Py_XDECREF(slot.value)
+            Py_INCREF(value)
+            slot.value = <PyObject *>value
+        return value
+
+    def learn(self, bytes name):
+        """Put a field name into the cache before a stranger fills it with others."""
+        cdef uint32_t hash = 2166136261u
+        cdef unsigned char c
+        for c in name:
+            hash = (hash ^ c) * 16777619u
+        self.find(name, <uint32_t>len(name), hash)

@@ -1,0 +1,59 @@
+# The two surfaces between protocols and handlers. A protocol subclasses Exchange, a handler Dispatcher; neither knows
+# the other. Calls through them are C-level virtual calls.
+
+from libc.stdint cimport int64_t
+
+
+# What `flush` says of the way to the client.
+cdef enum Flow:
+    GO_ON = 1                         # send more if there is more
+    WAIT = 2                          # stop producing; `Dispatcher.resume` says when to go on
+    GONE = 3                          # nobody reads any more; clean up
+
+
+# One request and its response, on whatever protocol.
+#
+# A handler calls `begin` once, then `write` and `sendfile` as often as it likes, then `finish`; or `fail` instead of
+# `begin`; or `abort` at any time. After `finish`, `fail` or `abort` the exchange is not its own any more.
+cdef class Exchange:
+    cdef dict environ                 # PEP 3333; belongs to the application once it was dispatched
+    cdef object task                  # what the handler keeps while it is not through with the exchange, else None
+    cdef str mistake                  # what the protocol had to correct in the response, for the handler to log; or None
+    # For the access log; filled only where one is wanted.
+    cdef readonly object status       # str, as the application gave it
+    cdef readonly object headers      # list of (name, value)
+    cdef readonly int64_t body_bytes  # of the response, without framing
+    cdef int64_t started              # nanoseconds
+
+    # Serialise the head. `length` is the body's length in bytes where the handler knows it, else -1; a Content-Length
+    # among `headers` goes before it. Raises ApplicationError, with nothing written, for what must not reach the wire.
+    cdef int begin(self, object status, object headers, int64_t length) except -1
+    # Take body bytes; framing is the protocol's. Returns False where no more will be taken: the response
+    # has no body, or bytes beyond its Content-Length were cut off.
+    cdef bint write(self, bytes data) except -1
+    # Take `length` bytes of an open regular file from `offset`. `file` is kept until they are sent.
+    cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1
+    # Send what was taken. Returns a Flow.
+    cdef int flush(self) except -1
+    # Send, and wait until the client has taken enough for one more block; for producers that cannot be suspended.
+    # Raises ClientGone.
+    cdef int wait(self) except -1
+    # Say that the body is over. `send_now`: something slow follows, so send before it. A body shorter than its
+    # Content-Length ends the connection.
+    cdef int finish(self, bint send_now) except -1
+    # Answer with an error of the server's own; only before `begin` succeeded.
+    cdef int fail(self, int status) except -1
+    # End without a clean end, so that nobody takes the response for complete.
+    cdef int abort(self) except -1
+    # Whether a head was serialised.
+    cdef bint begun(self) noexcept
+
+
+# Decides where an exchange runs.
+cdef class Dispatcher:
+    # Answer `exchange`, now or later. Never raises for the application's mistakes.
+    cdef int dispatch(self, Exchange exchange) except -1
+    # The client has taken what was pending: go on with an exchange whose `flush` said WAIT.
+    cdef int resume(self, Exchange exchange) except -1
+    # The client is gone or too slow: release what `exchange.task` holds.
+    cdef int cancel(self, Exchange exchange) except -1

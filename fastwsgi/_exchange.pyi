@@ -1,0 +1,12 @@
+from typing import Any
+
+class Exchange:
+    status: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    @property
+    def environ(self) -> dict[str, Any]: ...
+    @property
+    def duration(self) -> float: ...
+
+class Dispatcher: ...

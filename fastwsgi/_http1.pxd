@@ -1,0 +1,140 @@
+# HTTP/1.x connections. `Http1` is what all connections of a worker share, `Connection` is one client.
+
+from libc.stdint cimport int64_t, uint32_t, uint8_t
+
+from fastwsgi._body cimport RequestBody
+from fastwsgi._clock cimport Clock
+from fastwsgi._environ cimport EnvironBuilder
+from fastwsgi._exchange cimport Dispatcher, Exchange
+from fastwsgi._parser cimport ChunkDecoder, Limits, RequestHead
+from fastwsgi._writer cimport HeadWriter, Output
+
+
+cdef extern from "<sys/types.h>" nogil:
+    ctypedef long off_t
+
+
+cdef enum State:
+    IDLE = 0
+    READING_HEAD
+    READING_BODY
+    RUNNING
+    WRITING
+    LINGERING
+    CLOSED
+
+
+# How the end of a response's body shows on the wire (RFC 9112 6.3).
+cdef enum Framing:
+    UNDECIDED = 0                     # no head yet
+    EMPTY                             # HEAD, 204, 304: whatever comes is dropped
+    BY_LENGTH
+    BY_CHUNKS
+    BY_CLOSE
+
+
+# What stands between the output buffer and a slow client: bytes, or a stretch of a file.
+cdef class Segment:
+    cdef object owner                 # keeps bytes or file alive
+    cdef const char *data             # NULL: a file
+    cdef int fd
+    cdef off_t offset
+    cdef int64_t left
+
+
+cdef class Http1:
+    cdef object reactor
+    cdef Clock clock
+    cdef Dispatcher dispatcher
+    cdef HeadWriter writer
+    cdef Limits limits
+    cdef RequestHead head             # scratch: the head being parsed
+    cdef char *scratch                # scratch: bytes just received
+    cdef Output out                   # scratch: bytes about to be sent
+    # Settings; times in milliseconds, sizes in bytes.
+    cdef int64_t body_limit           # 0: none
+    cdef size_t memory_limit
+    cdef object open_spool
+    cdef int64_t head_timeout
+    cdef int64_t body_timeout
+    cdef int64_t body_min_rate
+    cdef int64_t send_timeout
+    cdef int64_t keepalive
+    cdef uint32_t keepalive_requests
+    cdef int64_t high_water
+    # What others want to hear; None where nobody does.
+    cdef object on_done               # (exchange): after each response
+    cdef object on_refusal            # (remote_addr, Refusal): a request was refused
+    cdef object on_change             # (): the number of connections went down
+    cdef object on_max_requests       # (): the worker has answered what it should
+    cdef int64_t max_requests         # 0: no end
+    cdef readonly int64_t requests
+    cdef readonly int64_t connections
+    cdef readonly bint draining
+    cdef void *first                  # Connection: head of the list of open ones
+
+    cdef int sweep_connections(self, int64_t now) except -1
+
+
+cdef class Connection(Exchange):
+    cdef Http1 http
+    cdef EnvironBuilder environs
+    cdef void *before                 # neighbours among the open connections; borrowed
+    cdef void *behind
+    cdef int fd
+    cdef State state
+    cdef uint32_t watched             # epoll events registered
+    cdef uint32_t answered            # requests on this connection
+    cdef int64_t deadline             # milliseconds; 0: none
+    cdef readonly object remote_addr
+    cdef object remote_port
+    # input
+    cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
+    cdef size_t input_length
+    cdef size_t input_capacity
+    cdef RequestHead *partial         # what is known of an incomplete head, with its fields behind it; or NULL
+    # the request's body
+    cdef RequestBody body
+    cdef ChunkDecoder *chunks         # NULL: the body has a length
+    cdef int64_t body_left
+    cdef int64_t body_since           # milliseconds
+    # the response
+    cdef Framing framing
+    cdef bint head_only
+    cdef bint http_1_0
+    cdef bint keeps_alive
+    cdef bint lingers                 # input may follow that nobody will read
+    cdef bint nonblocking             # the socket itself, for sendfile
+    cdef int64_t left                 # of a body BY_LENGTH; of the input while LINGERING
+    cdef int64_t turn                 # bytes sent since the reactor gave this connection its turn
+    cdef list pending                 # Segments the socket did not take; None when there are none
+
+    cdef int enter(self, State state) except -1
+    cdef int read(self) except -1
+    cdef int consume(self, const char *data, size_t size) except -1
+    cdef ssize_t consume_head(self, const char *data, size_t size) except -1
+    cdef ssize_t consume_body(self, const char *data, size_t size) except -1
+    cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
+    cdef int await_head(self, const RequestHead *head) except -1
+    cdef int keep(self, const char *data, size_t size) except -1
+    cdef int forget_input(self) except -1
+    cdef int start_request(self, const char *data) except -1
+    cdef bint collect(self, const char *data, size_t size) except -1
+    cdef int run(self) except -1
+    cdef int refuse(self, int verdict) except -1
+    cdef int put_error(self, int status, str message) except -1
+    cdef int put_framing(self, int status, int64_t length) except -1
+    cdef int end_exchange(self) except -1
+    cdef int settle(self) except -1
+    cdef int push(self, object owner, const char *body, size_t size) except -1
+    cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
+    cdef int queue_rest(self, bytes rest) except -1
+    cdef int send_pending(self) except -1
+    cdef int watch(self, uint32_t events) except -1
+    cdef int end_of_input(self) except -1
+    cdef int linger(self) except -1
+    cdef int discard_input(self) except -1
+    cdef int expire(self, int64_t now) except -1
+    cdef bint is_slow(self, int64_t now) noexcept
+    cdef int lose(self) except -1
+    cdef int close(self) except -1

@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from fastwsgi._clock import Clock
+from fastwsgi._environ import EnvironBuilder
+from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi.errors import Refusal
+
+STATES: tuple[str, ...]
+TRANSITIONS: dict[str, tuple[str, ...]]
+
+class Http1:
+    requests: int
+    connections: int
+    draining: bool
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        server_header: str,
+        limit_request_line: int,
+        limit_request_fields: int,
+        limit_request_field_size: int,
+        limit_request_head: int,
+        limit_request_body: int,
+        body_buffer_size: int,
+        open_spool: Callable[[], BinaryIO],
+        header_timeout: float,
+        body_timeout: float,
+        body_min_rate: int,
+        send_timeout: float,
+        keepalive: float,
+        keepalive_requests: int,
+        output_buffer_size: int,
+        max_requests: int,
+        on_done: Callable[[Exchange], object] | None,
+        on_refusal: Callable[[str, Refusal], object] | None,
+        on_change: Callable[[], object] | None,
+        on_max_requests: Callable[[], object] | None,
+    ) -> None: ...
+    def connect(self, environs: EnvironBuilder, fd: int, address: Any) -> Connection: ...
+    def sweep(self) -> None: ...
+    def drain(self) -> None: ...
+    def close(self) -> None: ...
+
+class Connection(Exchange):
+    remote_addr: str
+    @property
+    def state_name(self) -> str: ...
+    def on_event(self, events: int, /) -> None: ...

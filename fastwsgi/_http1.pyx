@@ -1,0 +1,845 @@
+"""The HTTP/1.x connection cycle: one `Connection` is one client and, one after the other, its exchanges.
+
+How it works: the reactor calls `on_event`. Bytes are received into the worker's one scratch buffer and parsed there;
+only what is left of an incomplete request is copied into a buffer of the connection's own. Answers gather in the
+worker's one output buffer and leave by a single send when the input is used up, so pipelined requests share it. What
+the socket does not take becomes `pending`, and only then is EPOLLOUT watched (and EPOLLIN not, so that a client that
+does not read cannot make the server read).
+
+Laws: everything a connection is doing is its `state`, and `ALLOWED` says which may follow which. The scratch buffers
+belong to the connection whose event is being handled and are empty in between. An idle connection owns no buffer. After
+a refusal nothing more is parsed: the answer is sent, the sending side is closed, what still arrives is thrown away for
+a while, then the socket is closed (RFC 9112 9.6). A response that could not be completed never ends like one that was.
+
+    IDLE          nothing received since the last answer
+    READING_HEAD  part of a head is here
+    READING_BODY  the head is complete, the body is not
+    RUNNING       the application has the request
+    WRITING       a response is under way, or answers wait for the client to read them
+    LINGERING     all is said; input is thrown away until the client closes
+    CLOSED        the socket is gone
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memmove, memset
+
+from fastwsgi._body cimport RequestBody
+from fastwsgi._clock cimport Clock, precise
+from fastwsgi._environ cimport EnvironBuilder
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, WAIT
+from fastwsgi._parser cimport (
+    BODY_TIMEOUT,
+    BODY_TOO_LARGE,
+    ChunkDecoder,
+    DATA,
+    DONE,
+    EXPECTS_CONTINUE,
+    Field,
+    HEAD_TIMEOUT,
+    INCOMPLETE_REQUEST,
+    KEEPS_ALIVE,
+    MORE,
+    NO_STORAGE,
+    RequestHead,
+    decode_chunks,
+    parse_head,
+    reset_chunks,
+    reset_head,
+)
+from fastwsgi._writer cimport (
+    CLOSE_ASKED,
+    HOP_DROPPED,
+    HeadWriter,
+    Output,
+    ResponseHead,
+    append,
+    put_chunk_size,
+    put_length,
+    release,
+)
+
+from fastwsgi.errors import REASONS, REFUSALS, ClientGone
+
+cdef extern from "<sys/socket.h>" nogil:
+    const int MSG_DONTWAIT
+    const int MSG_NOSIGNAL
+    const int SHUT_WR
+    const int SOL_SOCKET
+    const int SO_LINGER
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    struct linger_option "linger":
+        int l_onoff
+        int l_linger
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+    ssize_t sendmsg(int fd, const msghdr *message, int flags)
+    int shutdown(int fd, int how)
+    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
+
+cdef extern from "<sys/sendfile.h>" nogil:
+    ssize_t send_from_file "sendfile"(int out, int source, off_t *offset, size_t count)
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    const unsigned long FIONBIO
+    int ioctl(int fd, unsigned long request, ...)
+
+cdef extern from "<sys/epoll.h>" nogil:
+    const uint32_t EPOLLIN
+    const uint32_t EPOLLOUT
+
+cdef extern from "<poll.h>" nogil:
+    const short POLLOUT
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *fds, unsigned long count, int milliseconds)
+
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
+
+cdef enum:
+    SCRATCH_SIZE = 65536
+    FULL_OUTPUT = 65536               # answers gathered before they are sent without waiting for more
+    COPIED_BODY = 16384               # a larger block is sent from where it lies
+    LINGER_BYTES = 65536
+    LINGER_MS = 2000
+    DRAIN_MS = 1000                   # for a client whose next request may be on its way
+    RATE_GRACE_MS = 10000             # before a body's rate counts
+    TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
+
+STATES = ("IDLE", "READING_HEAD", "READING_BODY", "RUNNING", "WRITING", "LINGERING", "CLOSED")
+
+# Which state may follow which; `enter` refuses everything else.
+TRANSITIONS = {
+    "IDLE": ("READING_HEAD", "READING_BODY", "RUNNING", "WRITING", "CLOSED"),
+    "READING_HEAD": ("READING_BODY", "RUNNING", "WRITING", "CLOSED"),
+    "READING_BODY": ("RUNNING", "WRITING", "CLOSED"),
+    "RUNNING": ("IDLE", "WRITING", "CLOSED"),
+    "WRITING": ("IDLE", "READING_BODY", "LINGERING", "CLOSED"),
+    "LINGERING": ("CLOSED",),
+    "CLOSED": (),
+}
+
+cdef uint8_t ALLOWED[7]
+for _state in range(7):
+    ALLOWED[_state] = sum(1 << STATES.index(following) for following in TRANSITIONS[STATES[_state]])
+
+cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+
+
+@cython.final
+cdef class Segment:
+    """Bytes or a stretch of a file that the socket has not taken yet."""
+
+
+@cython.final
+cdef class Http1:
+    """What all HTTP/1.x connections of one worker share: limits, buffers, callbacks and the list of open ones.
+
+    Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `on_done(exchange)`,
+    `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be None.
+    """
+
+    def __cinit__(self):
+        self.scratch = <char *>malloc(SCRATCH_SIZE)
+        if self.scratch == NULL:
+            raise MemoryError
+
+    def __init__(
+        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header, int limit_request_line,
+        int limit_request_fields, int limit_request_field_size, int limit_request_head, int64_t limit_request_body,
+        size_t body_buffer_size, open_spool, double header_timeout, double body_timeout, int64_t body_min_rate,
+        double send_timeout, double keepalive, uint32_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
+        on_done, on_refusal, on_change, on_max_requests,
+    ):
+        self.reactor = reactor
+        self.clock = clock
+        self.dispatcher = dispatcher
+        self.writer = HeadWriter(server_header)
+        self.limits.request_line = limit_request_line
+        self.limits.fields = limit_request_fields
+        self.limits.field = limit_request_field_size
+        self.limits.head = limit_request_head
+        self.head.fields = <Field *>malloc(self.limits.fields * sizeof(Field))
+        if self.head.fields == NULL:
+            raise MemoryError
+        self.body_limit = limit_request_body
+        self.memory_limit = body_buffer_size
+        self.open_spool = open_spool
+        self.head_timeout = <int64_t>(header_timeout * 1000)
+        self.body_timeout = <int64_t>(body_timeout * 1000)
+        self.body_min_rate = body_min_rate
+        self.send_timeout = <int64_t>(send_timeout * 1000)
+        self.keepalive = <int64_t>(keepalive * 1000)
+        self.keepalive_requests = keepalive_requests
+        self.high_water = output_buffer_size
+        self.max_requests = max_requests
+        self.on_done = on_done
+        self.on_refusal = on_refusal
+        self.on_change = on_change
+        self.on_max_requests = on_max_requests
+
+    def __dealloc__(self):
+        free(self.scratch)
+        free(self.head.fields)
+        release(&self.out)
+
+    def connect(self, EnvironBuilder environs not None, int fd, address):
+        """Take over an accepted socket and watch it. `address` is what accept returned. Returns the Connection."""
+        cdef Connection connection = Connection.__new__(Connection)
+        connection.http = self
+        connection.environs = environs
+        connection.fd = fd
+        if type(address) is tuple:
+            connection.remote_addr, connection.remote_port = address[0], str(address[1])
+        else:  # a client on a unix socket has no address
+            connection.remote_addr = ""
+        connection.deadline = self.clock.now() + self.head_timeout
+        connection.watched = EPOLLIN
+        self.reactor.add(fd, connection, EPOLLIN)
+        connection.behind = self.first
+        if self.first != NULL:
+            (<Connection>self.first).before = <void *>connection
+        self.first = <void *>connection
+        self.connections += 1
+        return connection
+
+    def sweep(self):
+        """Close or answer every connection whose deadline has passed. To be called once a second."""
+        self.sweep_connections(self.clock.now())
+
+    cdef int sweep_connections(self, int64_t now) except -1:
+        cdef void *next = self.first
+        cdef Connection connection
+        while next != NULL:
+            connection = <Connection>next
+            next = connection.behind
+            connection.expire(now)
+        return 0
+
+    def drain(self):
+        """Announce the end on every answer from now on, and let idle connections go soon.
+
+        An idle connection stays a second longer: its next request may be on its way, and is answered.
+        """
+        cdef void *next = self.first
+        cdef Connection connection
+        cdef int64_t soon = self.clock.now() + DRAIN_MS
+        self.draining = True
+        while next != NULL:
+            connection = <Connection>next
+            next = connection.behind
+            if connection.state == IDLE and connection.deadline > soon:
+                connection.deadline = soon
+
+    def close(self):
+        """Close every connection at once."""
+        cdef Connection connection
+        while self.first != NULL:
+            connection = <Connection>self.first
+            connection.lose()
+
+
+@cython.final
+cdef class Connection(Exchange):
+    """One client on HTTP/1.x and the exchange that is under way with it."""
+
+    @property
+    def state_name(self):
+        """The name of the state, one of STATES."""
+        return STATES[<int>self.state]
+
+    def __dealloc__(self):
+        free(self.input)
+        free(self.partial)
+        free(self.chunks)
+
+    cdef int enter(self, State state) except -1:
+        if not (ALLOWED[<int>self.state] >> <int>state) & 1:
+            raise RuntimeError(f"a connection cannot go from {STATES[<int>self.state]} to {STATES[<int>state]}")
+        self.state = state
+        return 0
+
+    def on_event(self, uint32_t events):
+        """Do what the socket is ready for. Called by the reactor with an EPOLL* mask."""
+        self.turn = 0
+        try:
+            if self.state == WRITING:
+                if self.send_pending() == GONE:
+                    self.lose()
+                elif self.pending is None and self.task is not None:
+                    self.http.dispatcher.resume(self)
+                self.settle()
+            elif self.state == LINGERING:
+                self.discard_input()
+            elif self.state != CLOSED:
+                self.read()
+        except BaseException:
+            self.lose()
+            raise
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    cdef int read(self) except -1:
+        cdef ssize_t n
+        cdef char *data = self.http.scratch
+        cdef size_t room = SCRATCH_SIZE, capacity
+        if self.input_length:
+            if self.input_capacity - self.input_length < 4096:
+                capacity = 2 * self.input_length + 4096
+                data = <char *>realloc(self.input, capacity)
+                if data == NULL:
+                    raise MemoryError
+                self.input, self.input_capacity = data, capacity
+            data = self.input + self.input_length
+            room = self.input_capacity - self.input_length
+        n = recv(self.fd, data, room, MSG_DONTWAIT)
+        if n > 0:
+            if self.input_length:
+                n += self.input_length
+                data = self.input
+            self.consume(data, <size_t>n)
+            return self.settle()
+        if n == 0:
+            return self.end_of_input()
+        return 0 if errno == EAGAIN or errno == EINTR else self.lose()
+
+    cdef int end_of_input(self) except -1:
+        if self.state == IDLE:
+            return self.close()
+        self.refuse(INCOMPLETE_REQUEST)
+        self.lingers = False
+        return self.settle()
+
+    # Use up bytes: as many requests as are complete, until an answer has to wait. `data` may lie in `self.input`.
+    cdef int consume(self, const char *data, size_t size) except -1:
+        cdef size_t offset = 0
+        cdef ssize_t used
+        while offset < size and self.state <= READING_BODY and self.pending is None:
+            if self.state == READING_BODY:
+                used = self.consume_body(data + offset, size - offset)
+            else:
+                used = self.consume_head(data + offset, size - offset)
+                if used == 0:
+                    break
+            offset += <size_t>used
+            if self.http.out.length > FULL_OUTPUT and self.push(None, NULL, 0) == GONE:
+                return self.lose()
+        if offset == size or self.state == CLOSED:
+            return self.forget_input()
+        if self.state == WRITING and self.task is None and not self.keeps_alive:
+            self.lingers = True  # what the client sent behind its last request is not read
+            return self.forget_input()
+        return self.keep(data + offset, size - offset)
+
+    cdef int keep(self, const char *data, size_t size) except -1:
+        cdef char *grown
+        if self.input_capacity < size:
+            grown = <char *>malloc(size)
+            if grown == NULL:
+                raise MemoryError
+            memcpy(grown, data, size)
+            free(self.input)
+            self.input, self.input_capacity = grown, size
+        else:
+            memmove(self.input, data, size)
+        self.input_length = size
+        return 0
+
+    cdef int forget_input(self) except -1:
+        if self.input != NULL:
+            free(self.input)
+            self.input = NULL
+            self.input_length = self.input_capacity = 0
+        return 0
+
+    # Returns the bytes of the head and of what else was used up, 0 where the head is incomplete.
+    cdef ssize_t consume_head(self, const char *data, size_t size) except -1:
+        cdef RequestHead *head = &self.http.head
+        cdef Field *fields = head.fields
+        cdef int verdict
+        if self.partial == NULL:
+            reset_head(head)
+        else:
+            memcpy(head, self.partial, sizeof(RequestHead))
+            head.fields = fields
+            memcpy(fields, self.partial + 1, head.field_count * sizeof(Field))
+            free(self.partial)
+            self.partial = NULL
+        verdict = parse_head(data, size, &self.http.limits, head)
+        if verdict == DONE:
+            self.start_request(data)
+            if head.length == size and self.state == READING_BODY and head.flags & EXPECTS_CONTINUE:
+                append(&self.http.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+            return head.length
+        if verdict == MORE:
+            return self.await_head(head)
+        self.head_only = False
+        self.refuse(verdict)
+        return <ssize_t>size
+
+    cdef int await_head(self, const RequestHead *head) except -1:
+        if self.state == IDLE:
+            self.enter(READING_HEAD)
+            if self.answered:  # the first head's time runs from the accept
+                self.deadline = self.http.clock.now() + self.http.head_timeout
+        if head.position:
+            self.partial = <RequestHead *>malloc(sizeof(RequestHead) + head.field_count * sizeof(Field))
+            if self.partial == NULL:
+                raise MemoryError
+            memcpy(self.partial, head, sizeof(RequestHead))
+            memcpy(self.partial + 1, head.fields, head.field_count * sizeof(Field))
+        return 0
+
+    cdef int start_request(self, const char *data) except -1:
+        cdef Http1 http = self.http
+        cdef RequestHead *head = &http.head
+        http.requests += 1
+        if http.requests == http.max_requests:
+            http.draining = True
+            if http.on_max_requests is not None:
+                http.on_max_requests()
+        self.http_1_0 = head.minor_version == 0
+        self.head_only = head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
+        self.keeps_alive = (
+            head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
+            and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
+        )
+        self.environ = self.environs.build(data, head, self.remote_addr, self.remote_port)
+        if head.content_length <= 0 and not head.chunked:
+            return self.run()
+        if http.body_limit and head.content_length > http.body_limit:
+            return self.refuse(BODY_TOO_LARGE)
+        if head.chunked:
+            self.chunks = <ChunkDecoder *>malloc(sizeof(ChunkDecoder))
+            if self.chunks == NULL:
+                raise MemoryError
+            reset_chunks(self.chunks)
+        self.body = RequestBody(http.memory_limit, http.open_spool)
+        self.body_left = head.content_length
+        self.body_since = http.clock.now()
+        self.deadline = self.body_since + http.body_timeout
+        return self.enter(READING_BODY)
+
+    cdef ssize_t consume_body(self, const char *data, size_t size) except -1:
+        self.deadline = self.http.clock.now() + self.http.body_timeout
+        if self.chunks != NULL:
+            return self.consume_chunks(data, size)
+        if <int64_t>size > self.body_left:
+            size = <size_t>self.body_left
+        if self.collect(data, size):
+            self.body_left -= <int64_t>size
+            if self.body_left == 0:
+                self.run()
+        return <ssize_t>size
+
+    cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1:
+        cdef size_t offset = 0, used = 0, length = 0
+        cdef const char *body = NULL
+        cdef int verdict
+        while offset < size:
+            verdict = decode_chunks(
+                self.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
+            )
+            offset += used
+            if verdict == DATA:
+                if not self.collect(body, length):
+                    break
+            elif verdict != MORE:
+                free(self.chunks)
+                self.chunks = NULL
+                if verdict != DONE:
+                    self.refuse(verdict)
+                    break
+                self.environ["CONTENT_LENGTH"] = str(self.body.received)  # RFC 9112 7.1.3
+                self.run()
+                break
+            if self.http.body_limit and <int64_t>self.chunks.total > self.http.body_limit:
+                self.refuse(BODY_TOO_LARGE)
+                break
+        return <ssize_t>offset
+
+    # Store body bytes; False where there is no room for them and the request has been refused.
+    cdef bint collect(self, const char *data, size_t size) except -1:
+        try:
+            self.body.collect(data, size)
+        except OSError:
+            self.refuse(NO_STORAGE)
+            return False
+        return True
+
+    # -- the exchange --------------------------------------------------------------------------------------------------
+
+    cdef int run(self) except -1:
+        self.enter(RUNNING)
+        self.deadline = 0
+        self.mistake = None
+        if self.body is not None:
+            self.body.rewind()
+            self.environ["wsgi.input"] = self.body
+        if self.http.on_done is not None:
+            self.started = precise()
+        return self.http.dispatcher.dispatch(self)
+
+    cdef int refuse(self, int verdict) except -1:
+        refusal = REFUSALS[verdict]
+        self.environ = None
+        self.keeps_alive = False
+        self.lingers = True
+        self.started = 0
+        self.put_error(refusal.status, refusal.message)
+        if self.http.on_refusal is not None:
+            self.http.on_refusal(self.remote_addr, refusal)
+        return self.end_exchange()
+
+    cdef int put_error(self, int status, str message) except -1:
+        cdef str line = f"{status} {REASONS[status]}"
+        cdef bytes body = f"{line}: {message}\n".encode()
+        self.begin(line, PLAIN_TEXT, len(body))
+        self.write(body)
+        return 0
+
+    cdef bint begun(self) noexcept:
+        return self.framing != UNDECIDED
+
+    cdef int begin(self, object status, object headers, int64_t length) except -1:
+        cdef ResponseHead head
+        cdef Http1 http = self.http
+        http.writer.put(&http.out, status, headers, http.clock.wall(), &head)
+        if http.on_done is not None:
+            self.status = status
+            self.headers = headers
+        if head.facts:
+            if head.facts & CLOSE_ASKED:
+                self.keeps_alive = False
+            if head.facts & HOP_DROPPED:
+                self.mistake = "the application sent a hop-by-hop header; it was left out"
+        self.body_bytes = 0
+        if head.status < 200:  # an interim status as the final one leaves nothing to rely on
+            self.keeps_alive = False
+        self.put_framing(head.status, length if head.content_length < 0 else head.content_length)
+        if head.content_length < 0 and self.framing == BY_LENGTH:
+            put_length(&http.out, self.left)
+        if self.head_only:
+            self.framing = EMPTY
+        if not self.keeps_alive:
+            append(&http.out, b"Connection: close\r\n\r\n", 21)
+        elif self.http_1_0:
+            append(&http.out, b"Connection: keep-alive\r\n\r\n", 26)
+        else:
+            append(&http.out, b"\r\n", 2)
+        return 0
+
+    # Decide how the body ends (RFC 9112 6.3); a HEAD gets the fields that a GET would get.
+    cdef int put_framing(self, int status, int64_t length) except -1:
+        if status < 200 or status == 204 or status == 304 or (self.head_only and length == 0):
+            self.framing = EMPTY
+        elif length >= 0:
+            self.framing = BY_LENGTH
+            self.left = length
+        elif not self.http_1_0:
+            self.framing = BY_CHUNKS
+            append(&self.http.out, b"Transfer-Encoding: chunked\r\n", 28)
+        else:
+            self.framing = BY_CLOSE
+            self.keeps_alive = False
+        return 0
+
+    cdef bint write(self, bytes data) except -1:
+        cdef const char *p = PyBytes_AS_STRING(data)
+        cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
+        cdef Output *out = &self.http.out
+        cdef bint cut = False
+        if self.framing == EMPTY:
+            return False
+        if self.framing == BY_LENGTH:
+            cut = <int64_t>size > self.left
+            if cut:
+                size = <size_t>self.left
+                self.keeps_alive = False
+                self.mistake = "the body is longer than its Content-Length; it was cut"
+            self.left -= <int64_t>size
+        if size:
+            self.body_bytes += <int64_t>size
+            if self.framing == BY_CHUNKS:
+                put_chunk_size(out, size)
+            if size <= COPIED_BODY:
+                append(out, p, size)
+            else:
+                self.push(data, p, size)
+            if self.framing == BY_CHUNKS:
+                append(out, b"\r\n", 2)
+        return not cut
+
+    cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1:
+        cdef bint idle
+        if self.framing == EMPTY:
+            return 0
+        length = min(length, self.left)
+        self.left -= length
+        self.body_bytes += length
+        if length == 0:
+            return 0
+        if not self.nonblocking:
+            self.nonblocking = True
+            set_nonblocking(self.fd)
+        idle = self.push(None, NULL, 0) == GO_ON
+        self.queue(file, NULL, fd, offset, length)
+        if idle:
+            self.send_pending()
+        return 0
+
+    cdef int flush(self) except -1:
+        cdef int flow = self.push(None, NULL, 0)
+        if flow == GO_ON and self.turn >= self.http.high_water:
+            flow = WAIT
+        if flow == WAIT and self.state == RUNNING:
+            self.enter(WRITING)
+        return flow
+
+    cdef int wait(self) except -1:
+        cdef pollfd ready
+        cdef int64_t waiting
+        cdef Segment segment
+        while True:
+            if self.push(None, NULL, 0) == GONE or self.send_pending() == GONE:
+                raise ClientGone
+            self.turn = 0
+            waiting = 0
+            if self.pending is not None:
+                for segment in self.pending:
+                    waiting += segment.left
+            if waiting <= self.http.high_water:
+                return 0
+            ready.fd, ready.events, ready.revents = self.fd, POLLOUT, 0
+            with nogil:
+                waiting = poll(&ready, 1, <int>self.http.send_timeout)
+            if waiting == 0:
+                raise ClientGone
+
+    cdef int finish(self, bint send_now) except -1:
+        if self.framing == BY_CHUNKS:
+            append(&self.http.out, b"0\r\n\r\n", 5)
+        elif self.framing == BY_LENGTH and self.left > 0:
+            self.mistake = "the body is shorter than its Content-Length; the connection was closed"
+            self.keeps_alive = False
+        self.end_exchange()
+        return self.push(None, NULL, 0) if send_now else 0
+
+    cdef int fail(self, int status) except -1:
+        self.put_error(status, "the application failed" if status == 500 else "the server is busy")
+        return self.end_exchange()
+
+    cdef int abort(self) except -1:
+        cdef linger_option reset
+        if self.framing == BY_CLOSE:  # only a reset tells such a client that the body is not complete
+            reset.l_onoff, reset.l_linger = 1, 0
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+        self.keeps_alive = False
+        return self.end_exchange()
+
+    # The response is complete, or as complete as it will be. The bytes may still be on their way.
+    cdef int end_exchange(self) except -1:
+        if self.http.on_done is not None:
+            self.http.on_done(self)
+            self.status = self.headers = None
+        self.answered += 1
+        if self.body is not None:
+            self.body.close()
+            self.body = None
+        if self.chunks != NULL:
+            free(self.chunks)
+            self.chunks = NULL
+        self.environ = None
+        self.task = None
+        self.framing = UNDECIDED
+        if self.state == RUNNING and self.keeps_alive:
+            return self.enter(IDLE)
+        return 0 if self.state == WRITING else self.enter(WRITING)
+
+    # -- output --------------------------------------------------------------------------------------------------------
+
+    # After every event: send, then wait for what has to be waited for.
+    cdef int settle(self) except -1:
+        while self.state != CLOSED:
+            if self.push(None, NULL, 0) == GONE:
+                return self.lose()
+            if self.pending is not None or (self.state == WRITING and self.task is not None):
+                if self.state != WRITING:
+                    self.enter(WRITING)
+                if self.watched != EPOLLOUT:
+                    self.deadline = self.http.clock.now() + self.http.send_timeout
+                return self.watch(EPOLLOUT)
+            if self.state != WRITING:
+                if self.state == IDLE and self.answered:
+                    self.deadline = self.http.clock.now() + self.http.keepalive
+                return self.watch(EPOLLIN)
+            if not self.keeps_alive and self.body is None:
+                return self.linger() if self.lingers else self.close()
+            self.enter(READING_BODY if self.body is not None else IDLE)
+            if self.input_length:
+                self.consume(self.input, self.input_length)
+        self.http.out.length = 0
+        return 0
+
+    # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`. What the socket does not take
+    # becomes pending, behind what is pending already. Returns a Flow.
+    cdef int push(self, object owner, const char *body, size_t size) except -1:
+        cdef Output *out = &self.http.out
+        cdef size_t total = out.length + size, sent = 0
+        cdef ssize_t n
+        if total == 0:
+            return GO_ON if self.pending is None else WAIT
+        if self.pending is None:
+            n = send_both(self.fd, out.data, out.length, body, size)
+            if n < 0:
+                if errno != EAGAIN and errno != EINTR:
+                    out.length = 0
+                    return GONE
+                n = 0
+            sent = <size_t>n
+            self.turn += max(<int64_t>sent, <int64_t>TURN_COST)
+        if sent < out.length:
+            self.queue_rest(PyBytes_FromStringAndSize(out.data + sent, <Py_ssize_t>(out.length - sent)))
+            sent = 0
+        else:
+            sent -= out.length
+        out.length = 0
+        if sent < size:
+            self.queue(owner, body + sent, -1, 0, <int64_t>(size - sent))
+        return GO_ON if self.pending is None else WAIT
+
+    # Make a stretch of memory, or where `data` is NULL of the file `fd`, wait for the client.
+    cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1:
+        cdef Segment segment = Segment.__new__(Segment)
+        segment.owner, segment.data, segment.fd, segment.offset, segment.left = owner, data, fd, offset, length
+        if self.pending is None:
+            self.pending = []
+        self.pending.append(segment)
+        return 0
+
+    cdef int queue_rest(self, bytes rest) except -1:
+        return self.queue(rest, PyBytes_AS_STRING(rest), -1, 0, PyBytes_GET_SIZE(rest))
+
+    # Send of what is pending as much as the client takes and the turn allows. Returns a Flow.
+    cdef int send_pending(self) except -1:
+        cdef Segment segment
+        cdef ssize_t n
+        while self.pending is not None:
+            segment = <Segment>self.pending[0]
+            if segment.data != NULL:
+                n = send(self.fd, segment.data, <size_t>segment.left, MSG_DONTWAIT | MSG_NOSIGNAL)
+            else:
+                n = send_from_file(self.fd, segment.fd, &segment.offset, <size_t>min(segment.left, self.http.high_water))
+            if n < 0:
+                return WAIT if errno == EAGAIN or errno == EINTR else GONE
+            if n == 0:  # the file has become shorter than it was
+                return GONE
+            self.deadline = self.http.clock.now() + self.http.send_timeout
+            self.turn += max(<int64_t>n, <int64_t>TURN_COST)
+            segment.left -= n
+            if segment.data != NULL:
+                segment.data += n
+            if segment.left == 0:
+                del self.pending[0]
+                if not self.pending:
+                    self.pending = None
+            if self.turn >= self.http.high_water:
+                break
+        return GO_ON if self.pending is None else WAIT
+
+    cdef int watch(self, uint32_t events) except -1:
+        if self.watched != events:
+            self.http.reactor.modify(self.fd, events)
+            self.watched = events
+        return 0
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    cdef int linger(self) except -1:
+        shutdown(self.fd, SHUT_WR)
+        self.enter(LINGERING)
+        self.forget_input()
+        self.left = LINGER_BYTES
+        self.deadline = self.http.clock.now() + LINGER_MS
+        return self.watch(EPOLLIN)
+
+    cdef int discard_input(self) except -1:
+        cdef ssize_t n = recv(self.fd, self.http.scratch, SCRATCH_SIZE, MSG_DONTWAIT)
+        if n < 0 and (errno == EAGAIN or errno == EINTR):
+            return 0
+        self.left -= n
+        return self.close() if n <= 0 or self.left <= 0 else 0
+
+    cdef int expire(self, int64_t now) except -1:
+        if self.state == READING_BODY and (now >= self.deadline or self.is_slow(now)):
+            self.refuse(BODY_TIMEOUT)
+            return self.settle()
+        if self.deadline == 0 or now < self.deadline:
+            return 0
+        if self.state == READING_HEAD:
+            self.refuse(HEAD_TIMEOUT)
+            return self.settle()
+        return self.lose()
+
+    cdef bint is_slow(self, int64_t now) noexcept:
+        cdef int64_t age = now - self.body_since
+        return age > RATE_GRACE_MS and self.body.received * 1000 < self.http.body_min_rate * age
+
+    # The client is gone, or has to go.
+    cdef int lose(self) except -1:
+        if self.state == CLOSED:
+            return 0
+        if self.task is not None:
+            self.http.dispatcher.cancel(self)
+        self.pending = None
+        self.http.out.length = 0
+        if self.framing != UNDECIDED:
+            self.keeps_alive = False
+            self.end_exchange()
+        return self.close()
+
+    cdef int close(self) except -1:
+        cdef Http1 http = self.http
+        self.enter(CLOSED)
+        if self.before != NULL:
+            (<Connection>self.before).behind = self.behind
+        else:
+            http.first = self.behind
+        if self.behind != NULL:
+            (<Connection>self.behind).before = self.before
+        http.reactor.remove(self.fd)
+        close_fd(self.fd)
+        self.forget_input()
+        http.connections -= 1
+        if http.on_change is not None:
+            http.on_change()
+        return 0
+
+
+cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil:
+    cdef iovec parts[2]
+    cdef msghdr message
+    if b_size == 0:
+        return send(fd, a, a_size, MSG_DONTWAIT | MSG_NOSIGNAL)
+    parts[0].iov_base, parts[0].iov_len = <void *>a, a_size
+    parts[1].iov_base, parts[1].iov_len = <void *>b, b_size
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = parts, 2
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+
+
+# sendfile has no flag for one call, as send has.
+cdef void set_nonblocking(int fd) noexcept nogil:
+    cdef int on = 1
+    ioctl(fd, FIONBIO, &on)

@@ -1,0 +1,185 @@
+# The request parser's contract: bytes in, offsets and a framing verdict out.
+#
+# Nothing here imports from the package or touches a Python object. Every function is `noexcept nogil`, reads only
+# [data, data + size) and returns a Verdict. Offsets count from the first byte of the request.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from *:
+    """
+    #ifndef FASTWSGI_SCAN
+    #define FASTWSGI_SCAN
+    #include <stddef.h>
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    #endif
+
+    /* How many bytes at p (at most n) may stand in a field value: HTAB, SP, VCHAR, obs-text (RFC 9110 5.5). */
+    static inline size_t fastwsgi_value_span(const char *p, size_t n)
+    {
+        size_t i = 0;
+    #if defined(__SSE2__)
+        const __m128i space = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8(0x09), del = _mm_set1_epi8(0x7f);
+        for (; n - i >= 16; i += 16) {
+            __m128i x = _mm_loadu_si128((const __m128i *)(p + i));
+            __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), _mm_cmpeq_epi8(_mm_min_epu8(x, space), x));
+            int hit = _mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(x, del)));
+            if (hit)
+                return i + (size_t)__builtin_ctz((unsigned)hit);
+        }
+    #endif
+        for (; i < n; i++) {
+            unsigned char c = (unsigned char)p[i];
+            if ((c < 0x20 && c != 0x09) || c == 0x7f)
+                break;
+        }
+        return i;
+    }
+    #endif
+    """
+    size_t value_span "fastwsgi_value_span"(const char *p, size_t n) noexcept nogil
+
+
+# What a parser says. Negative: refused; `errors.REFUSALS` gives the status and the words for each.
+cpdef enum Verdict:
+    MORE = 0                          # not complete; call again with more bytes
+    DONE = 1                          # complete
+    DATA = 2                          # chunked decoder only: a span of body bytes is ready
+    BAD_REQUEST_LINE = -10
+    BAD_METHOD = -11
+    METHOD_TOO_LONG = -12
+    BAD_TARGET = -13
+    REQUEST_LINE_TOO_LONG = -14
+    BAD_VERSION = -15
+    VERSION_NOT_SUPPORTED = -16
+    TLS_ON_PLAIN_PORT = -17
+    TUNNEL_REFUSED = -18
+    BAD_LINE_END = -20
+    BAD_FIELD_NAME = -21
+    BAD_FIELD_VALUE = -22
+    FOLDED_FIELD = -23
+    FIELD_TOO_LONG = -24
+    TOO_MANY_FIELDS = -25
+    HEAD_TOO_LARGE = -26
+    BAD_CONTENT_LENGTH = -30
+    LENGTH_AND_ENCODING = -31
+    BAD_TRANSFER_ENCODING = -32
+    UNKNOWN_TRANSFER_ENCODING = -33
+    ENCODING_ON_HTTP_1_0 = -34
+    HOST_MISSING = -35
+    BAD_HOST = -36
+    HOST_MISMATCH = -37
+    REPEATED_CONTENT_TYPE = -38
+    EXPECTATION_FAILED = -39
+    BAD_CHUNK_SIZE = -50
+    BAD_CHUNK_EXTENSION = -51
+    CHUNK_EXTENSIONS_TOO_LONG = -52
+    BAD_CHUNK_END = -53
+    BAD_TRAILER = -54
+    FORBIDDEN_TRAILER = -55
+    TRAILERS_TOO_LARGE = -56
+    BODY_TOO_LARGE = -60              # from here on: said by the connection, not by the parser
+    INCOMPLETE_REQUEST = -61
+    HEAD_TIMEOUT = -62
+    BODY_TIMEOUT = -63
+    NO_STORAGE = -64
+
+
+# Fields whose name means something to framing or to the environ.
+cdef enum FieldKind:
+    PLAIN_FIELD = 0
+    HOST_FIELD
+    CONTENT_LENGTH_FIELD
+    CONTENT_TYPE_FIELD
+    TRANSFER_ENCODING_FIELD
+    CONNECTION_FIELD
+    EXPECT_FIELD
+    COOKIE_FIELD
+    PROXY_FIELD                       # dropped: it would become HTTP_PROXY (httpoxy)
+
+
+cdef enum HeadFlag:
+    SEEN_HOST = 1
+    SEEN_LENGTH = 2
+    SEEN_ENCODING = 4
+    SEEN_TYPE = 8
+    SEEN_EXPECT = 16
+    ASKS_CLOSE = 32
+    ASKS_KEEP_ALIVE = 64
+    EXPECTS_CONTINUE = 128
+    EXPECTS_UNKNOWN = 256
+    KEEPS_ALIVE = 512                 # the verdict on Connection and version (RFC 9112 9.3)
+
+
+cdef struct Span:
+    uint32_t start
+    uint32_t length
+
+
+cdef struct Field:
+    Span name
+    Span value                        # without the white space around it
+    uint32_t hash                     # of the name's bytes as they came
+    uint32_t kind                     # FieldKind
+
+
+# Limits in bytes or counts; none is zero. `head` bounds all the others and must be below 2**31.
+cdef struct Limits:
+    uint32_t request_line             # without its CR LF; above: 414
+    uint32_t field                    # one field line with its CR LF; above: 431
+    uint32_t fields                   # number of field lines; above: 431
+    uint32_t head                     # the whole head; above: 431
+
+
+# The state of one head and, when DONE, its meaning. Zeroed by `reset_head`; `fields` points to room for
+# `Limits.fields` entries and is the caller's. Spans of earlier lines stay valid from call to call as long as the
+# caller passes the same bytes again, longer.
+cdef struct RequestHead:
+    uint32_t position                 # first byte of the line to parse next
+    uint32_t length                   # DONE: bytes of the head with the empty line
+    Span method
+    Span target                       # as it came
+    Span authority                    # absolute form only, else empty
+    Span path                         # empty for absolute form without a path
+    Span query                        # without the question mark
+    Span host                         # the Host field's value
+    uint32_t lines                    # field lines seen, kept or dropped
+    uint32_t field_count              # entries of `fields` in use
+    uint32_t flags                    # HeadFlag
+    uint32_t minor_version            # 0 or 1
+    int64_t content_length            # -1 without one
+    bint chunked
+    Field *fields
+
+
+cdef void reset_head(RequestHead *head) noexcept nogil
+
+# Parse a request head. Arguments: all bytes of the request so far; `head` as `reset_head` or the last MORE left it.
+# Returns MORE, DONE or a refusal. Linear in the bytes of each line; no line is parsed twice.
+cdef int parse_head(const char *data, size_t size, const Limits *limits, RequestHead *head) noexcept nogil
+
+
+# The state of one chunked body (RFC 9112 7.1). Zeroed by `reset_chunks`.
+cdef struct ChunkDecoder:
+    uint64_t left                     # of the current chunk: its size while being read, then bytes to come
+    uint64_t total                    # bytes announced by all chunks so far
+    uint32_t digits
+    uint32_t line                     # bytes of the current extension or trailer line
+    uint32_t extensions               # bytes of extensions in this message
+    uint32_t trailer_lines
+    uint32_t trailer_bytes
+    uint32_t name_length
+    uint8_t state
+    char name[24]                     # the trailer's name in lower case, cut
+
+
+cdef void reset_chunks(ChunkDecoder *decoder) noexcept nogil
+
+# Decode chunked data in place. Sets `used` to the bytes consumed. DATA: `body` and `body_size` give a span of decoded
+# bytes inside `data`; call again with the rest. MORE: all consumed. DONE: the last chunk and the trailers are over,
+# what follows `used` belongs to the next request.
+cdef int decode_chunks(
+    ChunkDecoder *decoder, const char *data, size_t size, const Limits *limits,
+    size_t *used, const char **body, size_t *body_size,
+) noexcept nogil

@@ -1,0 +1,46 @@
+# From a status and headers to bytes. Every byte of a head is validated while it is copied.
+
+from libc.stdint cimport int64_t, uint32_t
+
+
+# Bytes on their way out; owned by a worker, reused for every request.
+cdef struct Output:
+    char *data
+    size_t length
+    size_t capacity
+
+
+cdef int reserve(Output *out, size_t more) except -1
+cdef int append(Output *out, const char *data, size_t length) except -1
+cdef void release(Output *out) noexcept
+
+
+cdef enum HeadFact:
+    CLOSE_ASKED = 1                   # the application sent Connection: close
+    HOP_DROPPED = 2                   # a hop-by-hop field was left out (RFC 9110 7.6.1)
+
+
+# What a serialised head says about framing.
+cdef struct ResponseHead:
+    int status
+    int64_t content_length            # as the application gave it, or -1
+    uint32_t facts                    # HeadFact
+
+
+cdef class HeadWriter:
+    cdef bytes server                 # the whole Server line, or nothing
+    cdef int64_t second               # of the Date line below
+    cdef char common[512]             # "Date: …" and the Server line
+    cdef size_t common_length
+
+    # Append status line, Date, Server and the application's fields, without framing fields and without the empty line.
+    # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
+    cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1
+
+    cdef int put_common(self, Output *out, int64_t wall) except -1
+
+
+# "Content-Length: N" CR LF
+cdef int put_length(Output *out, int64_t length) except -1
+# N in hexadecimal CR LF: the size line of a chunk
+cdef int put_chunk_size(Output *out, size_t size) except -1

@@ -1,0 +1,165 @@
+"""Finding and loading the application that a specification names.
+
+    MODULE                      its attribute `application`
+    MODULE:NAME                 dotted names reach into objects
+    MODULE:FACTORY('x', n=1)    is called once; its arguments are literals
+
+Whatever goes wrong is an AppLoadError. Where the specification is wrong it is one line that says
+what to do. Where the application's own code failed it is that line and the application's traceback,
+without our frames and those of the import system.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from fastwsgi.errors import AppLoadError
+
+Application = Callable[..., Any]
+
+
+class Specification(NamedTuple):
+    """`call` is None where the object itself is the application, else the factory's arguments."""
+
+    text: str
+    module: str
+    path: tuple[str, ...]
+    call: tuple[list[object], dict[str, object]] | None
+
+
+def load(text: str) -> Application:
+    """Import and return the application `text` names. Raises AppLoadError."""
+    spec = parse(text)
+    found: Any = import_module(spec)
+    for depth, name in enumerate(spec.path):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            owner = ".".join(spec.path[:depth])
+            raise refusal(
+                spec, f"{owner or f'the module {spec.module!r}'} has no attribute {name!r}"
+            ) from None
+        except Exception as error:
+            raise failure(spec, error) from None
+    if spec.call is not None:
+        found = call_factory(spec, found)
+    if not callable(found):
+        raise refusal(spec, f"it is {describe(found)}, which cannot be called") from None
+    application: Application = found
+    return application
+
+
+def parse(text: str) -> Specification:
+    """Read a specification. Raises AppLoadError where it has not the form of one."""
+    module, colon, expression = text.partition(":")
+    spec = Specification(text, module, ("application",), None)
+    if not all(module.split(".")):
+        raise refusal(spec, f"{module!r} is not the name of a module") from None
+    if not colon:
+        return spec
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        raise refusal(spec, f"{expression!r} is neither a name nor a call of a factory") from None
+    if not isinstance(tree, ast.Call):
+        return spec._replace(path=dotted(spec, tree))
+    try:
+        values = [ast.literal_eval(value) for value in tree.args]
+        words = {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
+    except ValueError:
+        raise refusal(
+            spec, "the arguments of a factory are literals: numbers, quoted strings, lists ..."
+        ) from None
+    if any(word.arg is None for word in tree.keywords):
+        raise refusal(spec, "the arguments of a factory are literals, without **") from None
+    return spec._replace(path=dotted(spec, tree.func), call=(values, words))
+
+
+def dotted(spec: Specification, tree: ast.expr) -> tuple[str, ...]:
+    if isinstance(tree, ast.Name):
+        return (tree.id,)
+    if isinstance(tree, ast.Attribute):
+        return (*dotted(spec, tree.value), tree.attr)
+    raise refusal(spec, "what follows the ':' is a name, a dotted name, or a call of one") from None
+
+
+def import_module(spec: Specification) -> object:
+    try:
+        return importlib.import_module(spec.module)
+    except ModuleNotFoundError as error:
+        # Missing is the module itself or a package it is in, and not one that its code asks for.
+        missing = f"{error.name}."
+        if not f"{spec.module}.".startswith(missing) or own_frames(error.__traceback__):
+            raise failure(spec, error) from None
+    except SystemExit as error:
+        raise refusal(
+            spec, f"its code called sys.exit({error.code!r}) while it was imported"
+        ) from None
+    except Exception as error:
+        raise failure(spec, error) from None
+    stem = spec.module.removesuffix(".py").replace(os.sep, ".")
+    if stem != spec.module and os.path.exists(spec.module):
+        name = ".".join(spec.path)
+        raise refusal(spec, f"it names a file; write the module: {stem}:{name}") from None
+    raise refusal(
+        spec, f"there is no module {error_name(spec)!r} in {os.getcwd()!r} or on the import path"
+    ) from None
+
+
+def error_name(spec: Specification) -> str:
+    """The part of a dotted module name that cannot be found."""
+    parts = spec.module.split(".")
+    for end in range(1, len(parts)):
+        try:
+            importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            return ".".join(parts[:end])
+    return spec.module
+
+
+def call_factory(spec: Specification, factory: Any) -> object:
+    name = ".".join(spec.path)
+    if not callable(factory):
+        raise refusal(spec, f"{name} is {describe(factory)}, which cannot be called") from None
+    values, words = spec.call or ([], {})
+    try:
+        return factory(*values, **words)
+    except TypeError as error:
+        if own_frames(error.__traceback__):
+            raise failure(spec, error) from None
+        raise refusal(spec, f"{name} was called with the wrong arguments: {error}") from None
+    except SystemExit as error:
+        raise refusal(spec, f"{name} called sys.exit({error.code!r})") from None
+    except Exception as error:
+        raise failure(spec, error) from None
+
+
+def own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the application's first frame on; None where it has none."""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen "):
+            return trace
+        trace = trace.tb_next
+    return None
+
+
+def describe(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def refusal(spec: Specification, why: str) -> AppLoadError:
+    return AppLoadError(f"cannot load the application {spec.text!r}: {why}")
+
+
+def failure(spec: Specification, error: Exception) -> AppLoadError:
+    lines = traceback.format_exception(type(error), error, own_frames(error.__traceback__))
+    return AppLoadError(
+        f"the application {spec.text!r} failed while it was loaded:\n{''.join(lines).rstrip()}"
+    )

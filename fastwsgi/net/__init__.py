@@ -1,0 +1,1 @@
+"""Floor 1: epoll, sockets and time. Nothing here knows HTTP."""

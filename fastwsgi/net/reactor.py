@@ -1,0 +1,225 @@
+"""The event loop of one worker: epoll under plain Python.
+
+One call of `Reactor.turn` is one `epoll_wait` and one pass over what it returned. The handlers
+stand in a list indexed by file descriptor, so the inner loop is an index, a method call, and
+nothing else: it is the only Python frame of ours that a keep-alive request passes through.
+
+Laws:
+
+1. A handler that raises neither stops the loop nor costs another handler its event. It is taken out
+   of the reactor, because a level-triggered event that is never consumed would spin, and `on_error`
+   is told.
+2. An event never reaches a handler that was removed earlier in the same batch, nor a handler that
+   was added meanwhile under the same number (the kernel reuses the lowest free one): such a handler
+   takes its place when the batch is over. Nothing is lost by that, its own events come with the
+   next `epoll_wait`.
+3. Events go before deadlines. Once a second the `every_second` callbacks run, after the batch, so
+   bytes that waited in the kernel while an application was busy are read before their connection
+   can be called late. There is no timer per connection and no other source of time than the clock,
+   which is read once a turn.
+4. `stop` and `wake` may be called from any thread and from a signal handler. Everything else
+   belongs to the thread that runs the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from fastwsgi._clock import Clock
+
+# Events taken from the kernel at once. A larger number lets one batch keep the sweep waiting for
+# longer and makes every epoll_wait allocate more.
+BATCH: Final = 256
+
+SWEEP_SECONDS: Final = 1.0
+
+
+class Handler(Protocol):
+    """What stands behind a file descriptor in the reactor."""
+
+    def on_event(self, events: int, /) -> None:
+        """Take the ready `events`, an `EPOLL*` mask."""
+
+
+OnError = Callable[[object, Exception], None]
+
+
+def log_error(source: object, error: Exception) -> None:
+    """Write an error that escaped `source`, with its traceback, to the logger `fastwsgi.error`."""
+    logging.getLogger("fastwsgi.error").error("Unhandled error in %r", source, exc_info=error)
+
+
+class _Vacant:
+    """Stands where no handler is: an event for it is out of date and dropped."""
+
+    __slots__ = ()
+
+    def on_event(self, events: int, /) -> None:
+        """Do nothing."""
+
+
+VACANT: Final = _Vacant()
+
+
+class _WakeUp:
+    """The reading end of `Reactor.wake`: an eventfd, which adds up wake-ups until they are read."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def on_event(self, events: int, /) -> None:
+        """Take the wake-ups so that the next `epoll_wait` blocks again."""
+        os.eventfd_read(self.fd)
+
+    def set(self) -> None:
+        """Make the eventfd readable. Nothing happens after `close`."""
+        if self.fd >= 0:
+            os.eventfd_write(self.fd, 1)
+
+    def close(self) -> None:
+        """Release the eventfd; give its number up first, as a signal handler may call `set`."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class Reactor:
+    """epoll, handlers by file descriptor, a sweep a second and a wake-up that any thread may send.
+
+    `clock` is where time comes from, the system's monotonic clock unless a test brings its own.
+    `on_error` is called with the handler or callback that raised and the exception; it logs unless
+    something else is given, and should release what the handler held.
+    """
+
+    def __init__(self, clock: Clock | None = None, on_error: OnError = log_error) -> None:
+        self.clock = Clock() if clock is None else clock
+        self.on_error = on_error
+        self._monotonic = self.clock.monotonic
+        self._now = self._monotonic()
+        self._next_sweep = self._now + SWEEP_SECONDS
+        self._sweeps: tuple[Callable[[], None], ...] = ()
+        self._handlers: list[Handler] = [VACANT] * 64
+        self._removed: set[int] = set()
+        self._late: dict[int, Handler] = {}
+        self._stopping = False
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+        self._wake_up = _WakeUp()
+        self.add(self._wake_up.fd, self._wake_up, select.EPOLLIN)
+
+    def add(self, fd: int, handler: Handler, events: int) -> None:
+        """Call `handler.on_event` when one of `events` (an `EPOLL*` mask) is ready on `fd`.
+
+        Raises FileExistsError where `fd` is registered already and OSError where it cannot be
+        watched.
+        """
+        self._epoll.register(fd, events)
+        handlers = self._handlers
+        if fd >= len(handlers):
+            handlers.extend([VACANT] * (fd + 1 - len(handlers) + len(handlers) // 2))
+        if fd in self._removed:
+            self._late[fd] = handler
+        else:
+            handlers[fd] = handler
+
+    def modify(self, fd: int, events: int) -> None:
+        """Watch `fd` for `events` instead. Raises OSError where `fd` is not registered."""
+        self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        """Forget `fd`; its handler gets no further event, not even one of the present batch.
+
+        To be called before `fd` is closed. Nothing happens where `fd` is not registered.
+        """
+        handlers = self._handlers
+        if fd < 0 or fd >= len(handlers):
+            return
+        if self._late.pop(fd, None) is None:
+            if handlers[fd] is VACANT:
+                return
+            handlers[fd] = VACANT
+            self._removed.add(fd)
+        self._epoll.unregister(fd)
+
+    def every_second(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the reactor's thread, at most once in a second of the clock."""
+        self._sweeps += (callback,)
+
+    def turn(self, timeout: float | None = None) -> int:
+        """Wait for events, hand them out, sweep when a second has passed; return their number.
+
+        Waits no longer than `timeout` seconds, and never longer than until the next sweep.
+        """
+        if self._removed:
+            self._settle()
+        wait = self._next_sweep - self._now
+        if timeout is not None and timeout < wait:
+            wait = timeout
+        events = self._poll(wait, BATCH)
+        if events:
+            handlers = self._handlers
+            batch = iter(events)
+            while True:
+                try:
+                    for fd, mask in batch:
+                        handlers[fd].on_event(mask)
+                    break
+                except Exception as error:
+                    # The iterator stands behind the event that failed: the loop goes on from there.
+                    self._fail(fd, error)
+        self._now = now = self._monotonic()
+        if now >= self._next_sweep:
+            self._sweep(now)
+        return len(events)
+
+    def run(self) -> None:
+        """Turn until `stop` is called; where it was called before, return at once."""
+        turn = self.turn
+        while not self._stopping:
+            turn()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Make `run` return after the present batch. Safe from threads and signal handlers."""
+        self._stopping = True
+        self._wake_up.set()
+
+    def wake(self) -> None:
+        """End the present or the next wait. Safe from any thread and from signal handlers."""
+        self._wake_up.set()
+
+    def close(self) -> None:
+        """Release epoll and the wake-up. The registered descriptors stay open, not being ours."""
+        self._wake_up.close()
+        self._epoll.close()
+        self._handlers.clear()
+        self._late.clear()
+        self._removed.clear()
+
+    def _settle(self) -> None:
+        """Between two batches: what reused a number of the last batch takes its place."""
+        self._removed.clear()
+        for fd, handler in self._late.items():
+            self._handlers[fd] = handler
+        self._late.clear()
+
+    def _sweep(self, now: float) -> None:
+        self._next_sweep = now + SWEEP_SECONDS
+        for callback in self._sweeps:
+            try:
+                callback()
+            except Exception as error:
+                self.on_error(callback, error)
+
+    def _fail(self, fd: int, error: Exception) -> None:
+        handler = self._handlers[fd]
+        # Vacant: it took itself out before it raised, and its number may have a new owner already.
+        if handler is not VACANT:
+            self.remove(fd)
+        self.on_error(handler, error)

@@ -1,0 +1,540 @@
+"""The master: it forks workers, watches them, and replaces them; it never sees a request.
+
+`Arbiter.run` is a loop that sleeps until a signal, a ring of the scoreboard's bell, or the next
+deadline, and then compares what is with what should be: `reap_workers` buries the dead,
+`murder_workers` ends the stuck, `manage_workers` forks what is missing and retires what is surplus.
+These look at the state and not at what happened, so it does not matter in which order events came,
+or how many came at once.
+
+Laws:
+
+1. A worker leaves when its successor is ready, never before. This one rule is the reload, the
+   replacement after max_requests, and their orderly failure.
+2. A reload that fails changes nothing: the generation that serves goes on with its own settings,
+   sockets and application until all of the next one are ready.
+3. Only a start fails as a whole: until some worker has been ready, one that cannot boot ends the
+   master with its exit code. Later, what a worker does ends that worker alone, and boots that keep
+   failing are tried at growing intervals.
+4. Every wait has an end: a worker that is told to leave has a deadline, and the master's sleep ends
+   with the earliest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from fastwsgi import __version__
+from fastwsgi.config.settings import Settings
+from fastwsgi.config.sources import Sources
+from fastwsgi.errors import AppLoadError, BootError, ConfigError
+from fastwsgi.observe.logs import ERROR, STANDARD, Logs
+from fastwsgi.process.pidfile import Pidfile
+from fastwsgi.process.scoreboard import Scoreboard, Slot, State
+from fastwsgi.process.signals import ENDING, SignalQueue, wait_readable
+from fastwsgi.process.sockets import BindError, Sockets
+from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.title import set_title
+from fastwsgi.process.worker import Load, Worker, leave
+
+SIGNALS: Final = (
+    *ENDING,
+    signal.SIGHUP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+)
+
+BIND_TRIES: Final = 5
+BIND_PAUSE: Final = 1.0
+
+# Seconds. A worker's heart beats once a second, so silence shows up to a second late; part of it is
+# allowed for, so that a request gets its full timeout and the end still comes within a second.
+BEAT_TOLERANCE: Final = 0.75
+ABORT_SECONDS: Final = 0.25  # from ABRT, which is for writing the stacks, to KILL
+QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
+
+FIRST_BOOT_PAUSE: Final = 0.5
+LONGEST_BOOT_PAUSE: Final = 30.0
+
+
+class Generation:
+    """What a set of workers has in common. `count` is how many there should be."""
+
+    __slots__ = ("count", "load", "settings", "sockets")
+
+    def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
+        self.settings = settings
+        self.sockets = sockets
+        self.load = load
+        self.count = settings.workers
+
+
+class Child:
+    """What the master knows of one worker. `kill_at` is when it must be gone; None: it may stay."""
+
+    __slots__ = ("aborted", "age", "generation", "kill_at", "leaving", "pid", "seat", "slot")
+
+    def __init__(self, pid: int, age: int, generation: Generation, seat: int, slot: Slot) -> None:
+        self.pid = pid
+        self.age = age
+        self.generation = generation
+        self.seat = seat
+        self.slot = slot
+        self.leaving = False
+        self.aborted = False
+        self.kill_at: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.slot.state is State.READY
+
+    @property
+    def stays(self) -> bool:
+        """It counts: neither told to leave nor asking to be replaced."""
+        return not self.leaving and self.slot.state is not State.WORN
+
+    @property
+    def silent_at(self) -> float:
+        """When its silence will have lasted for too long."""
+        timeout = self.generation.settings.timeout
+        return self.slot.heartbeat + timeout + BEAT_TOLERANCE if timeout else float("inf")
+
+
+class Arbiter:
+    """The master process of one server. `load` gives the application of some settings.
+
+    `run` returns when the server was told to stop and has; it raises ConfigError when the server
+    cannot start.
+    """
+
+    def __init__(self, sources: Sources, settings: Settings, load: Load) -> None:
+        self.sources = sources
+        self.settings = settings
+        self.load = load
+        self.log = logging.getLogger(ERROR)
+        self.pid = os.getpid()
+        self.children: dict[int, Child] = {}
+        self.scoreboard = Scoreboard()
+        self.previous: Generation | None = None  # serves on while the next one boots
+        self.stopping = False
+        self.booted = False  # some worker has been ready
+        self.reload_wanted = False
+        self.pidfile: Pidfile | None = None
+        self.age = 0
+        self.boot_pause = 0.0
+        self.boot_after = 0.0  # no worker is forked before this time
+        self.last_failure = ""
+
+    def run(self) -> None:
+        """Serve until told to stop. Raises ConfigError where the start fails."""
+        self.logs = Logs(self.settings.errorlog, self.settings.loglevel, self.settings.accesslog)
+        self.signals = SignalQueue(SIGNALS)
+        self.lifeline, self.lifeline_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            if self.start():
+                self.work()
+        except ConfigError as error:
+            if self.settings.errorlog != STANDARD:
+                self.log.critical("%s", error)
+            raise
+        finally:
+            self.finish()
+
+    def start(self) -> bool:
+        """Up to the first fork. False where a signal came first that ends the server."""
+        settings = self.settings
+        self.log.info("Starting fastwsgi %s", __version__)
+        self.say_warnings()
+        enter_folder(settings)
+        self.pidfile = self.create_pidfile(settings)
+        load = self.preload(settings) if settings.preload_app else self.load
+        sockets = self.bind(settings)
+        if sockets is None:
+            return False
+        self.generation = Generation(settings, sockets, load)
+        self.log.info("Listening at: %s (%s)", sockets, self.pid)
+        self.log.info("Using worker: %s", settings.worker_class)
+        set_title("master", self.name)
+        return True
+
+    def work(self) -> None:
+        """The loop. Returns when the server has stopped."""
+        while True:
+            self.scoreboard.hush()
+            self.reap_workers()
+            if self.stopping and not self.children:
+                return
+            self.murder_workers()
+            if not self.stopping:
+                self.manage_workers()
+            deadline = min(self.deadlines(), default=None)
+            for number in self.wait(deadline):
+                self.handle(number)
+
+    def wait(self, deadline: float | None) -> list[int]:
+        """Sleep until something happens or the deadline; the signals that came."""
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        wait_readable((self.signals.fd, self.scoreboard.fd), left)
+        return self.signals.take()
+
+    def deadlines(self) -> Iterator[float]:
+        """When there will be something to do although nothing happens."""
+        for child in self.children.values():
+            if child.kill_at is not None:
+                yield child.kill_at
+            if not child.aborted and child.silent_at != float("inf"):
+                yield child.silent_at
+        if self.boot_after > time.monotonic():
+            yield self.boot_after
+
+    def finish(self) -> None:
+        """Release everything; after a failed start, with whatever there is by then."""
+        for child in self.children.values():
+            send(child.pid, signal.SIGKILL)
+        while self.children:
+            self.children.pop(os.waitpid(-1, 0)[0], None)
+        if hasattr(self, "generation"):
+            self.generation.sockets.close_except(None)
+        if self.previous is not None:
+            self.previous.sockets.close_except(None)
+        if self.pidfile is not None:
+            self.pidfile.remove()
+        self.log.info("Shutting down: Master")
+        os.close(self.lifeline)
+        os.close(self.lifeline_end)
+        self.scoreboard.close()
+        self.signals.close()
+        self.logs.close()
+
+    # Starting
+
+    @property
+    def name(self) -> str:
+        return self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
+
+    def say_warnings(self) -> None:
+        for warning in self.sources.warnings:
+            self.log.warning("%s", warning)
+
+    def create_pidfile(self, settings: Settings) -> Pidfile | None:
+        if settings.pidfile is None:
+            return None
+        pidfile = Pidfile(settings.pidfile)
+        pidfile.create()
+        return pidfile
+
+    def preload(self, settings: Settings) -> Load:
+        """Load the application now; what it takes in memory is then shared with all workers."""
+        set_environment(settings)
+        app = self.load(settings)
+        # Objects the collector never looks at are pages that are never copied.
+        gc.collect()
+        gc.freeze()
+
+        def load(settings: Settings) -> Callable[..., Any]:
+            return app
+
+        return load
+
+    def bind(self, settings: Settings) -> Sockets | None:
+        """The listening sockets, trying for a while where an address is in use.
+
+        None where a signal comes first that ends the server.
+        """
+        for attempt in range(1, BIND_TRIES + 1):
+            try:
+                return Sockets.open(settings)
+            except BindError as error:
+                if attempt == BIND_TRIES or not error.worth_waiting:
+                    raise
+                if attempt == 1:
+                    self.log.warning("%s; trying again for some seconds", error)
+            if any(number in ENDING for number in self.wait(time.monotonic() + BIND_PAUSE)):
+                break
+        return None
+
+    # Signals
+
+    def handle(self, number: int) -> None:
+        """Act on a signal."""
+        if number == signal.SIGCHLD:
+            return  # the loop looks for the dead whenever it is awake
+        self.log.info("Handling signal: %s", signal.Signals(number).name[3:].lower())
+        if number in ENDING:
+            self.stop(graceful=number == signal.SIGTERM)
+        elif number == signal.SIGUSR1:
+            self.logs.reopen()
+            self.kill_workers(signal.SIGUSR1)
+        elif number == signal.SIGUSR2:
+            self.log.warning("USR2, an upgrade in place, is not there yet; send HUP to reload")
+        elif self.stopping:
+            pass
+        elif number == signal.SIGHUP:
+            self.reload_wanted = True
+        elif number == signal.SIGTTIN:
+            self.generation.count += 1
+        elif number == signal.SIGTTOU:
+            self.generation.count = max(1, self.generation.count - 1)
+
+    def stop(self, *, graceful: bool) -> None:
+        """End all workers: gracefully, or at once; the latter also while the former is under way."""
+        if graceful and self.stopping:
+            return
+        self.stopping = True
+        # The workers have their own; from here on, who is not accepted by one of them is refused.
+        self.generation.sockets.close_except(None)
+        if self.previous is not None:
+            self.previous.sockets.close_except(None)
+        for child in self.children.values():
+            if graceful:
+                self.retire(child)
+            else:
+                self.kill_worker(child, signal.SIGQUIT, QUICK_SECONDS)
+
+    # Reloading
+
+    def reload(self) -> None:
+        """Read everything anew and begin a generation of it, or say why not and change nothing."""
+        self.reload_wanted = False
+        self.log.info("Hang up: Master")
+        try:
+            self.begin_generation(self.sources.read())
+        except ConfigError as error:
+            self.log.error("Not reloaded, going on as before: %s", error)
+            with contextlib.suppress(ConfigError):
+                enter_folder(self.settings)
+
+    def begin_generation(self, settings: Settings) -> None:
+        """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
+        present = self.generation
+        enter_folder(settings)
+        logs = Logs(settings.errorlog, settings.loglevel, settings.accesslog)
+        self.logs.close()
+        self.logs = logs
+        self.say_warnings()
+        sockets = Sockets.open(settings, present.sockets)
+        self.replace_pidfile(settings)
+        load = present.load if settings.preload_app and present.settings.preload_app else self.load
+        if load is not self.load:
+            self.log.warning("The application is preloaded: its code stays as it was at the start")
+        self.previous = present
+        self.generation = Generation(settings, sockets, load)
+        self.settings = settings
+        self.boot_after = self.boot_pause = 0.0
+        if sockets.addresses != present.sockets.addresses:
+            self.log.info("Listening at: %s (%s)", sockets, self.pid)
+
+    def replace_pidfile(self, settings: Settings) -> None:
+        if settings.pidfile == self.settings.pidfile:
+            return
+        pidfile = self.create_pidfile(settings)
+        if self.pidfile is not None:
+            self.pidfile.remove()
+        self.pidfile = pidfile
+
+    def complete_reload(self, previous: Generation) -> None:
+        """The new generation is ready: the sockets that only the previous one had are closed."""
+        self.previous = None
+        previous.sockets.close_except(self.generation.sockets)
+        set_title("master", self.name)
+        self.log.info("Reloaded: %s new workers are ready", self.generation.count)
+
+    def abandon_reload(self, previous: Generation, why: str) -> None:
+        """The new generation cannot boot: the previous one goes on."""
+        self.log.error("Not reloaded, going on as before: %s", why)
+        failed, self.generation, self.previous = self.generation, previous, None
+        failed.sockets.close_except(previous.sockets)
+        self.settings = previous.settings
+        for child in self.children.values():
+            if child.generation is failed:
+                self.retire(child)
+
+    # Workers
+
+    def manage_workers(self) -> None:
+        """Fork what is missing, retire what is surplus, and what has a successor that is ready."""
+        if self.reload_wanted and self.previous is None:
+            self.reload()
+        if self.previous is not None:
+            self.spawn_workers(self.previous)
+        self.spawn_workers(self.generation)
+        staying = self.staff(self.generation)
+        for child in sorted(staying, key=lambda child: child.seat)[self.generation.count :]:
+            self.retire(child)
+        if sum(child.is_ready for child in staying) >= self.generation.count:
+            self.note_readiness(staying)
+
+    def note_readiness(self, staying: list[Child]) -> None:
+        """All that should be ready is: whoever is not of the staff has its successor."""
+        self.booted = True
+        self.boot_pause = 0.0
+        self.last_failure = ""
+        for child in self.children.values():
+            if child not in staying:
+                self.retire(child)
+        if self.previous is not None:
+            self.complete_reload(self.previous)
+        self.generation.sockets.keep_seats(self.generation.count)
+
+    def staff(self, generation: Generation) -> list[Child]:
+        return [
+            child
+            for child in self.children.values()
+            if child.generation is generation and child.stays
+        ]
+
+    def spawn_workers(self, generation: Generation) -> None:
+        """Fork what `generation` lacks, unless boots have failed and it is not yet time again."""
+        taken = {child.seat for child in self.staff(generation)}
+        for seat in range(generation.count):
+            if time.monotonic() < self.boot_after or len(taken) >= generation.count:
+                return
+            if seat not in taken:
+                self.spawn_worker(generation, seat)
+                taken.add(seat)
+
+    def spawn_worker(self, generation: Generation, seat: int) -> None:
+        """Fork one worker; the child never returns from here."""
+        slot = self.scoreboard.take()
+        if slot is None:
+            self.postpone_boots("there is no slot left for another worker")
+            return
+        try:
+            sockets = generation.sockets.of_seat(seat)
+            with self.signals.blocked():
+                pid = os.fork()
+                if pid == 0:
+                    self.be_worker(
+                        Worker(
+                            generation.settings,
+                            generation.load,
+                            sockets,
+                            slot,
+                            self.logs,
+                            lifeline=self.lifeline,
+                            master=self.pid,
+                        )
+                    )
+        except OSError as error:
+            self.scoreboard.give_back(slot)
+            self.postpone_boots(f"a worker cannot be forked: {error.strerror}")
+            return
+        self.age += 1
+        self.children[pid] = Child(pid, self.age, generation, seat, slot)
+
+    def be_worker(self, worker: Worker) -> None:
+        """In the child, with the signals blocked."""
+        code = 1
+        try:
+            self.signals.abandon()
+            os.close(self.lifeline_end)
+            set_title("worker", self.name)
+            code = worker.run()
+        finally:
+            leave(code)
+
+    def postpone_boots(self, why: str) -> None:
+        """After a failed boot: fork nothing for a while, longer each time."""
+        now = time.monotonic()
+        if now >= self.boot_after:
+            self.boot_pause = min(max(2 * self.boot_pause, FIRST_BOOT_PAUSE), LONGEST_BOOT_PAUSE)
+            self.boot_after = now + self.boot_pause
+        if why != self.last_failure:
+            self.log.error("%s", why)
+            self.last_failure = why
+
+    def reap_workers(self) -> None:
+        """Bury all dead children. Whoever is not ours is one that PID 1 inherited."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                child = self.children.pop(pid, None)
+                if child is not None:
+                    self.bury(child, status)
+
+    def bury(self, child: Child, status: int) -> None:
+        """Say how a worker ended, where it was not told to, and draw the conclusions."""
+        how = describe_end(status)
+        state, note = child.slot.state, child.slot.note
+        self.scoreboard.give_back(child.slot)
+        if child.leaving:
+            if child.aborted:
+                self.log.warning("Worker (pid:%s) %s", child.pid, how)
+            return
+        if state is State.BOOTING:
+            why = note or f"worker (pid:{child.pid}) {how} before it was ready"
+            self.fail_boot(child, why, os.waitstatus_to_exitcode(status))
+        elif os.waitstatus_to_exitcode(status) != 0 or not self.stopping:
+            self.log.error("Worker (pid:%s) %s", child.pid, how)
+
+    def fail_boot(self, child: Child, why: str, code: int) -> None:
+        """A worker ended before it was ready. Raises ConfigError while the server starts."""
+        if self.stopping:
+            return
+        if not self.booted and self.previous is None:
+            raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
+        if self.previous is not None and child.generation is self.generation:
+            self.abandon_reload(self.previous, why)
+        else:
+            self.postpone_boots(why)
+
+    def murder_workers(self) -> None:
+        """End the workers that are stuck, and those that were to be gone by now."""
+        now = time.monotonic()
+        for child in self.children.values():
+            if child.kill_at is not None and now >= child.kill_at:
+                child.kill_at = None
+                if child.leaving and not child.aborted:
+                    self.log.warning("Worker (pid:%s) did not leave in time: killed", child.pid)
+                send(child.pid, signal.SIGKILL)
+            elif not child.aborted and now >= child.silent_at:
+                self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
+                child.aborted = True
+                self.kill_worker(child, signal.SIGABRT, ABORT_SECONDS)
+
+    def retire(self, child: Child) -> None:
+        """Tell a worker to finish what it does and leave; once."""
+        if not child.leaving:
+            child.leaving = True
+            self.kill_worker(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
+
+    def kill_worker(self, child: Child, number: int, seconds: float) -> None:
+        """Send a signal that ends the worker, or else KILL does, `seconds` later."""
+        deadline = time.monotonic() + seconds
+        child.kill_at = deadline if child.kill_at is None else min(child.kill_at, deadline)
+        send(child.pid, number)
+
+    def kill_workers(self, number: int) -> None:
+        """Send a signal to all workers."""
+        for pid in self.children:
+            send(pid, number)
+
+
+def send(pid: int, number: int) -> None:
+    """A signal to a child; one that is dead and not yet buried takes it without effect."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def describe_end(status: int) -> str:
+    """How a process ended, of its wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    # What the kernel does to whom it has no memory for.
+    return f"was sent {name}!{' Perhaps out of memory?' if -code == signal.SIGKILL else ''}"

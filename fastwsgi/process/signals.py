@@ -1,0 +1,91 @@
+"""Signals as a queue that a loop reads when it is ready for them.
+
+The handler only notes the number; whoever owns the queue acts on it in its own loop, where logging,
+forking and changing state are safe. The queue has a descriptor to wait on, so nobody polls.
+
+Laws:
+
+1. No signal is lost. Python's handler notes every one it runs for, however many come at once; the
+   bytes in the pipe only wake, so a full pipe loses nothing.
+2. No wake-up is lost. The byte is written by the C handler (`signal.set_wakeup_fd`), before any
+   wait could begin, and once more by the noting handler, in case the application took the wake-up
+   descriptor for itself, as asyncio does.
+3. Around a fork the signals are blocked (`blocked`): what arrives then is delivered to the child's
+   own queue, not to its copy of the parent's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class SignalQueue:
+    """Takes `numbers` from the process until it is closed. Main thread only.
+
+    `on_arrival` is called in the signal handler itself, for what cannot wait for the loop.
+    """
+
+    def __init__(
+        self, numbers: Iterable[int], on_arrival: Callable[[int], None] | None = None
+    ) -> None:
+        self.numbers = frozenset(numbers)
+        self._pending: list[int] = []
+        self._on_arrival = on_arrival
+        self.fd, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup_before = signal.set_wakeup_fd(self._ringer, warn_on_full_buffer=False)
+        self._before = {number: signal.signal(number, self._note) for number in self.numbers}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._pending.append(number)
+        if self._on_arrival is not None:
+            self._on_arrival(number)
+        with contextlib.suppress(OSError):  # full: a wake-up is waiting already; or closed
+            os.write(self._ringer, b"\0")
+
+    def take(self) -> list[int]:
+        """What came since the last time: in order, but what ends the process goes first."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 4096):
+                pass
+        taken = self._pending[:]
+        del self._pending[: len(taken)]
+        return sorted(taken, key=lambda number: number not in ENDING)
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Hold the signals back in the kernel; they are delivered at the end."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def abandon(self) -> None:
+        """In a forked child: give up the parent's queue, leaving its handlers to be replaced."""
+        signal.set_wakeup_fd(-1)
+        os.close(self.fd)
+        os.close(self._ringer)
+
+    def close(self) -> None:
+        """Put back the handlers that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self.fd)
+        os.close(self._ringer)
+
+
+def wait_readable(fds: Iterable[int], seconds: float | None) -> None:
+    """Sleep until one of `fds` is readable, at most `seconds`; None: however long it takes."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    # Rounded up: a wait that ends before its time would be a loop that spins until then.
+    poll.poll(None if seconds is None else max(0, int(seconds * 1000) + 1))

@@ -1,0 +1,30 @@
+"""What settings change around an application: its folder, its import path, its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fastwsgi.config.settings import Settings
+from fastwsgi.errors import ConfigError
+
+
+def enter_folder(settings: Settings) -> None:
+    """Change to the folder of `settings` and put it and `pythonpath` on the import path."""
+    try:
+        os.chdir(settings.chdir)
+    except OSError as error:
+        raise ConfigError(f"cannot change to {settings.chdir!r}: {error.strerror}") from None
+    folders = [settings.chdir]
+    if settings.pythonpath:
+        folders += [os.path.abspath(path) for path in settings.pythonpath.split(",") if path]
+    for folder in folders:
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+def set_environment(settings: Settings) -> None:
+    """Set the variables of `raw_env`."""
+    for pair in settings.raw_env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value

@@ -1,0 +1,203 @@
+"""A worker: the forked process that loads the application and serves it.
+
+`Worker.run` is what the child of a fork does, from its first instruction to its exit code. Whatever
+happens to it, the master learns by its exit, its slot of the scoreboard and the note it left there;
+it writes no reason for a failed start itself, so that ten workers with one fault give one message.
+
+How it ends:
+
+TERM        drains: accepts what is queued, finishes what runs, leaves
+INT, QUIT   leaves at once
+ABRT        writes the Python stacks of all threads to the error log and dies (faulthandler)
+the master  is gone: its pipe is at EOF, and the kernel sends TERM (PR_SET_PDEATHSIG); drains
+max_requests is reached: tells the master and serves on until the successor is ready and TERM comes
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from fastwsgi import wiring
+from fastwsgi.config.settings import Settings
+from fastwsgi.errors import AppLoadError, BootError, ConfigError
+from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.process.scoreboard import Slot, State
+from fastwsgi.process.signals import SignalQueue
+from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.title import set_title
+
+Load = Callable[[Settings], Callable[..., Any]]
+
+# HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
+# neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
+# would inherit.
+OURS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+THE_MASTERS: Final = (
+    signal.SIGHUP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+)
+PR_SET_PDEATHSIG: Final = 1
+
+
+class Worker:
+    """One forked process. `lifeline` is the reading end of a pipe that only the master can write."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Load,
+        sockets: Sequence[socket.socket],
+        slot: Slot,
+        logs: Logs,
+        *,
+        lifeline: int,
+        master: int,
+    ) -> None:
+        self.settings = settings
+        self.load = load
+        self.sockets = sockets
+        self.slot = slot
+        self.logs = logs
+        self.lifeline = lifeline
+        self.master = master
+        self.log = logging.getLogger(ERROR)
+
+    def run(self) -> int:
+        """Serve until told to leave; the exit code."""
+        try:
+            self.boot()
+        except ConfigError as error:
+            self.slot.leave_note(str(error))
+            return error.exit_code if isinstance(error, AppLoadError) else BootError.exit_code
+        except Exception:
+            self.slot.leave_note(f"a worker cannot start:\n{traceback.format_exc().rstrip()}")
+            return BootError.exit_code
+        try:
+            self.server.run()
+            self.server.close()
+        except Exception:
+            self.log.exception("Worker failed (pid: %s)", os.getpid())
+            return 1
+        self.log.info("Worker exiting (pid: %s)", os.getpid())
+        return 0
+
+    def boot(self) -> None:
+        """Everything up to the first request. Raises ConfigError, and what wiring raises."""
+        self.log.info("Booting worker with pid: %s", os.getpid())
+        faulthandler.enable(self.logs.error)
+        self.signals = SignalQueue((*OURS, *THE_MASTERS), self.bound_the_drain)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
+        self.die_with_the_master()
+        enter_folder(self.settings)
+        set_environment(self.settings)
+        app = self.load(self.settings)
+        self.server = wiring.build(
+            self.settings,
+            app,
+            list(self.sockets),
+            max_requests=self.allowance(),
+            on_max_requests=self.wear_out,
+        )
+        reactor = self.server.reactor
+        reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
+        reactor.add(self.lifeline, Watch(self.outlive_the_master), select.EPOLLIN)
+        reactor.every_second(self.beat)
+        self.beat()
+        self.slot.state = State.READY
+
+    def allowance(self) -> int:
+        """The number of requests after which to be replaced; 0: never."""
+        settings = self.settings
+        if not settings.max_requests:
+            return 0
+        chance = int.from_bytes(os.urandom(8), "little")
+        return settings.max_requests + chance % (settings.max_requests_jitter + 1)
+
+    def beat(self) -> None:
+        self.slot.beat(self.server.requests, self.server.connections)
+
+    def wear_out(self) -> None:
+        """max_requests is reached. The master sends TERM once a successor is ready."""
+        if self.slot.state is State.READY:
+            self.slot.state = State.WORN
+
+    def obey(self) -> None:
+        """Act on the signals that came."""
+        for number in self.signals.take():
+            if number == signal.SIGTERM:
+                self.drain()
+            elif number in (signal.SIGINT, signal.SIGQUIT):
+                self.server.stop()
+            elif number == signal.SIGUSR1:
+                self.logs.reopen()
+
+    def drain(self) -> None:
+        self.slot.state = State.LEAVING
+        self.server.drain()
+
+    def bound_the_drain(self, number: int) -> None:
+        """In the signal handler: what still runs is not waited for longer than is allowed.
+
+        The master sees to that. Where it is gone nobody does, and an application that never returns
+        never comes to `obey`: the alarm, nobody handling it, ends the process.
+        """
+        if number == signal.SIGTERM and os.getppid() != self.master:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(max(1, self.settings.graceful_timeout))
+
+    def die_with_the_master(self) -> None:
+        """Get TERM when the master dies; at once, if it did before the kernel was asked to."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != self.master:
+            raise BootError("the master died while a worker was started")
+
+    def outlive_the_master(self) -> None:
+        """The pipe is at EOF. Leave without being told, as nobody is there to tell."""
+        self.server.reactor.remove(self.lifeline)
+        self.log.error("The master is gone; worker leaving (pid: %s)", os.getpid())
+        self.bound_the_drain(signal.SIGTERM)
+        self.drain()
+
+
+class Watch:
+    """Calls `action` when its descriptor is readable."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
+
+    def on_event(self, events: int, /) -> None:
+        self.action()
+
+
+def leave(code: int) -> NoReturn:
+    """End a forked process as an interpreter ends: threads joined, atexit run, output flushed.
+
+    But without unwinding the frames it shares with the master, whose `finally` clauses and context
+    managers are the master's business. multiprocessing ends its children in the same way.
+    """
+    with contextlib.suppress(Exception):
+        threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)

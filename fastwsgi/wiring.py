@@ -1,0 +1,211 @@
+"""The composition root: settings, application and sockets become one running server, bound once per worker.
+
+Besides `config/` this is the only file that sees the settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from fastwsgi._body import RequestBody
+from fastwsgi._clock import Clock
+from fastwsgi._environ import EnvironBuilder
+from fastwsgi._exchange import Exchange
+from fastwsgi._http1 import Http1
+from fastwsgi._wsgi import FileWrapper, Inline
+from fastwsgi.errors import Refusal
+from fastwsgi.net.listener import Listener
+from fastwsgi.net.reactor import Reactor
+from fastwsgi.observe.error_stream import ErrorStream
+
+if TYPE_CHECKING:
+    from fastwsgi.config.settings import Settings
+
+log = logging.getLogger("fastwsgi.error")
+
+
+class Server:
+    """One worker's server: a reactor, its listeners and their connections."""
+
+    def __init__(self, reactor: Reactor, http: Http1, listeners: list[Listener], limit: int) -> None:
+        self.reactor = reactor
+        self._http = http
+        self._listeners = listeners
+        self._limit = limit
+        self._draining = False
+
+    @property
+    def requests(self) -> int:
+        """Requests dispatched so far."""
+        return self._http.requests
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return self._http.connections
+
+    def run(self) -> None:
+        """Serve until `stop`, or until a `drain` is complete."""
+        self.reactor.run()
+        if self._draining:
+            self._finish()
+
+    def drain(self) -> None:
+        """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler."""
+        self._draining = True
+        self.reactor.stop()
+
+    def stop(self) -> None:
+        """Let `run` return at once. Safe in a signal handler."""
+        self._draining = False
+        self.reactor.stop()
+
+    def close(self) -> None:
+        """Close the connections and the reactor, but not the listening sockets."""
+        for listener in self._listeners:
+            listener.close()
+        self._http.close()
+        self.reactor.close()
+
+    def adjust(self) -> None:
+        """Rest or resume accepting; called whenever the number of connections has changed."""
+        full = self._http.connections >= self._limit
+        for listener in self._listeners:
+            if full:
+                listener.pause()
+            else:
+                listener.resume()
+
+    def _finish(self) -> None:
+        for listener in self._listeners:
+            listener.drain()
+        self._http.drain()
+        while self._draining and self._http.connections:
+            self.reactor.turn()
+
+
+def build(
+    settings: Settings,
+    app: Callable[..., Any],
+    sockets: list[socket.socket],
+    *,
+    max_requests: int = 0,
+    on_max_requests: Callable[[], object] | None = None,
+    clock: Clock | None = None,
+) -> Server:
+    """Return a server for `app` on bound `sockets`.
+
+    After `max_requests` requests (0: never) every answer announces the end of its connection and `on_max_requests()`
+    is called, once. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    """
+    clock = clock or Clock()
+    reactor = Reactor(clock)
+    listeners: list[Listener] = []
+    http = Http1(
+        reactor=reactor,
+        clock=clock,
+        dispatcher=Inline(app, report_application_error),
+        server_header=settings.server_header,
+        # 0 means unlimited in gunicorn; here a line of any length still has to fit into the head.
+        limit_request_line=settings.limit_request_line or settings.limit_request_head,
+        limit_request_fields=settings.limit_request_fields,
+        limit_request_field_size=settings.limit_request_field_size or settings.limit_request_head,
+        limit_request_head=settings.limit_request_head,
+        limit_request_body=settings.limit_request_body,
+        body_buffer_size=settings.body_buffer_size,
+        open_spool=partial(open_spool, settings.tmp_upload_dir),
+        header_timeout=settings.header_timeout,
+        body_timeout=settings.body_timeout,
+        body_min_rate=settings.body_min_rate,
+        send_timeout=settings.send_timeout,
+        keepalive=settings.keepalive,
+        keepalive_requests=settings.keepalive_requests,
+        output_buffer_size=settings.output_buffer_size,
+        max_requests=max_requests,
+        on_done=access_log(settings),
+        on_refusal=report_refusal,
+        on_change=lambda: server.adjust(),
+        on_max_requests=on_max_requests,
+    )
+    server = Server(reactor, http, listeners, settings.worker_connections)
+    reactor.every_second(http.sweep)
+    for sock in sockets:
+        environs = EnvironBuilder(environ_template(sock, settings))
+        listeners.append(
+            Listener(
+                sock,
+                reactor,
+                partial(connect, server, http, environs),
+                shared=settings.workers > 1,
+                backlog=settings.backlog,
+            )
+        )
+    return server
+
+
+def connect(server: Server, http: Http1, environs: EnvironBuilder, fd: int, address: Any) -> None:
+    """Give an accepted socket to the protocol, and stop accepting when the worker is full."""
+    http.connect(environs, fd, address)
+    server.adjust()
+
+
+def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
+    """What every environ of one listening socket has in common (PEP 3333), with placeholders for the rest."""
+    if sock.family == socket.AF_UNIX:
+        # PEP 3333 wants both to be there; applications use the Host field before them.
+        host, port = "localhost", 80
+    else:
+        host, port = sock.getsockname()[:2]
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
+        "wsgi.errors": ErrorStream(log),
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": settings.workers > 1,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+        "SERVER_SOFTWARE": settings.server_header or "fastwsgi",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SCRIPT_NAME": "",
+        "REQUEST_METHOD": "",
+        "PATH_INFO": "",
+        "QUERY_STRING": "",
+        "RAW_URI": "",
+        "REMOTE_ADDR": "",
+    }
+
+
+def open_spool(folder: str | None) -> BinaryIO:
+    """Return a new unnamed file in `folder` (None: the system's place for temporary files)."""
+    from tempfile import TemporaryFile  # slow to import, and most workers never need it
+
+    return TemporaryFile(prefix="fastwsgi-", dir=folder)  # type: ignore[return-value]
+
+
+def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
+    """Return what to call after each response, or None where no access log is wanted."""
+    if settings.accesslog is None:
+        return None
+    from fastwsgi.observe.access_log import AccessLog
+
+    return AccessLog(settings.access_log_format, logging.getLogger("fastwsgi.access"))
+
+
+def report_refusal(remote_addr: str, refusal: Refusal) -> None:
+    """Log a request that was refused before the application saw it. A client that is only late is no news."""
+    level = logging.DEBUG if refusal.status == 408 else logging.WARNING
+    log.log(level, "Invalid request from ip=%s: %s", remote_addr, refusal.message)
+
+
+def report_application_error(environ: dict[str, Any], error: BaseException | str) -> None:
+    """Log what the application did wrong, with the traceback where there is one."""
+    trace = error if isinstance(error, BaseException) else None
+    log.error("Error handling request %s: %s", ascii(environ.get("RAW_URI")), error, exc_info=trace)

@@ -1,0 +1,1 @@
+"""Applications, hostile and real, in front of the real server process."""

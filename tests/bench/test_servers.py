@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import servers
+from servers import Programs, Running, Server, ServerError, free_port, pinned
+
+# Accepts on the port, with a child that burns CPU time and ignores SIGTERM.
+STUBBORN = """
+import os, signal, socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    while True:
+        pass
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pause()
+"""
+
+
+def stubborn(port: int) -> Running:
+    return Running("stubborn", [sys.executable, "-c", STUBBORN, str(port)], port)
+
+
+def test_cpu_time_of_all_processes_counts_and_all_are_ended(unused_port: int) -> None:
+    with stubborn(unused_port) as server:
+        deadline = time.monotonic() + 30
+        while server.cpu_seconds() < 0.3:
+            assert time.monotonic() < deadline
+        pids = [pid for pid, _ in server.processes()]
+        assert len(pids) == 2
+    for pid in pids:
+        assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs: an orphan that was killed may wait to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_server_that_ends_tells_its_last_line(unused_port: int) -> None:
+    code = "import sys; sys.exit('first line\\nno such application')"
+    with pytest.raises(ServerError, match="ended with 1: no such application"):
+        Running("failing", [sys.executable, "-c", code], unused_port)
+
+
+def test_server_that_cannot_be_executed(unused_port: int, tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="does not start: No such file"):
+        Running("absent", [str(tmp_path / "absent")], unused_port)
+
+
+def test_server_that_never_accepts(unused_port: int) -> None:
+    code = "import signal; signal.pause()"
+    with pytest.raises(ServerError, match="accepts nothing"):
+        Running("deaf", [sys.executable, "-c", code], unused_port, patience=0.1)
+
+
+def test_pinning_is_inherited_and_undone(unused_port: int) -> None:
+    before = os.sched_getaffinity(0)
+    core = min(before)
+    code = "import os, sys; sys.exit(str(os.sched_getaffinity(0)))"
+    with pytest.raises(ServerError, match=rf"\{{{core}\}}"):
+        Running("pinned", [sys.executable, "-c", code], unused_port, [core])
+    assert os.sched_getaffinity(0) == before
+    with pinned(()):
+        assert os.sched_getaffinity(0) == before
+
+
+def test_missing_peer(programs: Programs) -> None:
+    with pytest.raises(ServerError, match="make bench-peers"):
+        programs.version(servers.find("bjoern"))
+
+
+def test_version_comes_from_the_peers_environment(programs: Programs) -> None:
+    here = replace(programs, peers=Path(sys.executable))
+    assert here.version(Server("pytest", (), package="pytest")) == pytest.__version__
+    with pytest.raises(ServerError, match="not installed"):
+        here.version(Server("absent", (), package="no-such-distribution"))
+
+
+def test_without_a_compiler(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match="no C compiler"):
+        programs.compile_limit()
+
+
+@pytest.mark.parametrize("name", servers.NAMES)
+def test_every_command_names_its_port(name: str, programs: Programs) -> None:
+    port = free_port()
+    words = programs.command(servers.find(name), port)
+    assert any(str(port) in word for word in words)
+    assert not any("{" in word for word in words)
+
+
+def test_limit_counts_requests_split_anywhere(limit: Running) -> None:
+    """A terminator may begin in one segment and end in the next; one send answers a segment."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    for cut in range(1, len(request)):
+        with socket.create_connection(("127.0.0.1", limit.port), 5) as client:
+            for segment in (request * 2 + request[:cut], request[cut:] + request):
+                client.sendall(segment)
+                assert client.recv(65536).count(b"Hello, World!") == 2

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import apps
+import pytest
+import workloads
+
+
+def test_browser_requests_have_twelve_fields_and_change_path_and_cookie() -> None:
+    requests = workloads.find("browser").requests
+    lines = [request.split(b"\r\n") for request in requests]
+    assert {len(request) for request in lines} == {1 + 12 + 2}
+    assert len({request[0] for request in lines}) == len(requests)
+    assert len({line for request in lines for line in request if line[:6] == b"Cookie"}) == len(
+        requests
+    )
+
+
+def test_pipeline_sends_sixteen_requests_at_once() -> None:
+    (payload,) = workloads.find("pipeline").payloads
+    assert payload.count(b"\r\n\r\n") == 16
+
+
+def test_post_has_a_kibibyte() -> None:
+    (request,) = workloads.find("post").requests
+    assert len(request.partition(b"\r\n\r\n")[2]) == 1024
+
+
+@pytest.mark.parametrize("name", workloads.NAMES)
+def test_application_gives_the_expected_body(name: str) -> None:
+    workload = workloads.find(name)
+    head, _, body = workload.requests[0].partition(b"\r\n\r\n")
+    target = head.split()[1].decode()
+    statuses: list[str] = []
+    environ = {
+        "PATH_INFO": target.partition("?")[0],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": Body(body),
+    }
+    answer = b"".join(apps.app(environ, lambda status, headers: statuses.append(status)))
+    assert (statuses, answer) == (["200 OK"], workload.body)
+
+
+class Body:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, size: int) -> bytes:
+        assert size == len(self.data)
+        return self.data

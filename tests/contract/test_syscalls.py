@@ -1,0 +1,184 @@
+"""System calls of a worker while it serves, as the kernel sees them: counted by strace.
+
+A keep-alive request costs `epoll_wait`, one receive and one send; connections that are ready
+together share the first, pipelined requests all three. Nothing else, no `epoll_ctl` above all.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import PATIENCE, ServerProcess
+
+STRACE = shutil.which("strace")
+pytestmark = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+REPEATED = 50
+RECEIVE = frozenset({"recvfrom", "recvmsg", "read", "readv"})
+SEND = frozenset({"sendto", "sendmsg", "write", "writev"})
+WAIT = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
+CALL = re.compile(
+    r"(?:\d+ +)?(?:\d+\.\d+ +)?(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\w+)"
+)
+
+APP = """
+def app(environ, start_response):
+    environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"hello"]
+"""
+
+
+class Trace:
+    """The calls of one thread in order, without waits that ended with nothing (once a second)."""
+
+    def __init__(self, text: str) -> None:
+        calls = [match for match in map(CALL.match, text.splitlines()) if match is not None]
+        self.lines = [
+            match[0] for match in calls if not (match["name"] in WAIT and match["result"] == "0")
+        ]
+        self.kinds = [kind(line.split("(")[0].split()[-1]) for line in self.lines]
+        self.counts = Counter(self.kinds)
+
+
+def kind(name: str) -> str:
+    for label, names in (("wait", WAIT), ("receive", RECEIVE), ("send", SEND)):
+        if name in names:
+            return label
+    return name
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("traced")
+    (folder / "traced.py").write_text(APP)
+    with ServerProcess.start(["traced:app", "-b", "127.0.0.1:0"], folder) as running:
+        running.get("/")
+        yield running
+
+
+@contextmanager
+def traced(server: ServerProcess, out: Path) -> Iterator[None]:
+    """Attach strace to the worker for the time of the block; its calls are in `out` afterwards."""
+    assert STRACE is not None
+    (worker,) = server.workers
+    command = [STRACE, "-p", str(worker), "-o", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        assert strace.stderr is not None
+        try:
+            line = strace.stderr.readline()
+            if "attached" not in line:
+                pytest.skip(f"strace may not attach here: {line.strip()}")
+            yield
+        finally:
+            strace.send_signal(signal.SIGINT)
+            strace.wait(PATIENCE)
+
+
+def ask(clients: list[socket.socket], request: bytes, answers: int = 1) -> None:
+    """Send the request on every client, then read `answers` whole responses from each."""
+    for client in clients:
+        client.sendall(request)
+    for client in clients:
+        received = b""
+        while received.count(b"\r\n\r\nhello") < answers:
+            data = client.recv(65536)
+            assert data, received
+            received += data
+
+
+@pytest.fixture
+def clients(server: ServerProcess) -> Iterator[list[socket.socket]]:
+    """Sixteen keep-alive connections, each of which has had an answer."""
+    made = [server.connect() for _ in range(16)]
+    try:
+        for client in made:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ask([client], REQUEST)
+        yield made
+    finally:
+        for client in made:
+            client.close()
+
+
+def record(
+    server: ServerProcess, out: Path, clients: list[socket.socket], request: bytes, answers: int = 1
+) -> Trace:
+    with traced(server, out):
+        # strace stops the worker to attach; a first exchange is the proof that it runs again.
+        for _ in range(REPEATED):
+            ask(clients, request, answers)
+    return Trace(out.read_text())
+
+
+@pytest.mark.parametrize("request_", [REQUEST, POST], ids=["get", "post"])
+def test_three_calls_for_a_request(
+    server: ServerProcess, clients: list[socket.socket], tmp_path: Path, request_: bytes
+) -> None:
+    trace = record(server, tmp_path / "trace", clients[:1], request_)
+    kinds = trace.kinds[trace.kinds.index("receive") :]
+    pattern = ["receive", "send", "wait"] * REPEATED
+    # The last wait may not have returned when strace let go.
+    assert kinds in (pattern, pattern[:-1]), "\n".join(trace.lines[:30])
+
+
+def test_connections_that_are_ready_together_share_the_wait(
+    server: ServerProcess, clients: list[socket.socket], tmp_path: Path
+) -> None:
+    trace = record(server, tmp_path / "trace", clients, REQUEST)
+    requests = REPEATED * len(clients)
+    assert set(trace.counts) <= {"wait", "receive", "send"}
+    assert trace.counts["receive"] == requests
+    assert trace.counts["send"] == requests
+    assert trace.counts["wait"] <= requests + 1
+
+
+def test_pipelined_requests_share_all_three(
+    server: ServerProcess, clients: list[socket.socket], tmp_path: Path
+) -> None:
+    trace = record(server, tmp_path / "trace", clients[:1], REQUEST * 16, answers=16)
+    kinds = trace.kinds[trace.kinds.index("receive") :]
+    pattern = ["receive", "send", "wait"] * REPEATED
+    assert kinds in (pattern, pattern[:-1]), "\n".join(trace.lines[:30])
+
+
+def test_a_connection_that_closes_costs_no_more_than_it_must(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """accept, epoll_ctl to watch and to forget, receive, send, close, and the waits between."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with traced(server, tmp_path / "trace"):
+        for _ in range(REPEATED):
+            with server.connect() as client:
+                ask([client], request)
+                assert client.recv(1) == b""
+    counts = Trace((tmp_path / "trace").read_text()).counts
+    assert counts["accept4"] <= 2 * REPEATED + 1  # the second finds the queue empty
+    assert counts["epoll_ctl"] <= 2 * REPEATED
+    assert counts["close"] == REPEATED
+    assert counts["fcntl"] == counts["ioctl"] == counts["setsockopt"] == 0
+
+
+def test_the_reading_of_a_trace() -> None:
+    text = (
+        "epoll_wait(5, [{events=EPOLLIN, data={u32=9, u64=9}}], 256, 812) = 1\n"
+        'recvfrom(9, "GET / HTTP/1.1\\r\\nHost: a\\r\\n"..., 65536, MSG_DONTWAIT, NULL, NULL) = 27\n'
+        'sendto(9, "HTTP/1.1 200 OK\\r\\n"..., 120, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0) = 120\n'
+        "epoll_wait(5, [], 256, 1000)            = 0\n"
+        "recvfrom(9, 0x55, 65536, MSG_DONTWAIT, NULL, NULL) = -1 EAGAIN (Resource temporarily)\n"
+        "strace: Process 12 detached\n"
+        "epoll_wait(5,  <detached ...>\n"
+    )
+    assert Trace(text).kinds == ["wait", "receive", "send", "receive"]

@@ -1,0 +1,35 @@
+"""The settings that the composition root reads, with their defaults, for servers built inside a test."""
+
+from types import SimpleNamespace
+
+DEFAULTS: dict[str, object] = {
+    "backlog": 2048,
+    "worker_connections": 1000,
+    "workers": 1,
+    "keepalive": 2,
+    "keepalive_requests": 1000,
+    "max_requests": 0,
+    "accesslog": None,
+    "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
+    "limit_request_line": 4094,
+    "limit_request_fields": 100,
+    "limit_request_field_size": 8190,
+    "limit_request_head": 65536,
+    "limit_request_body": 0,
+    "body_buffer_size": 65536,
+    "tmp_upload_dir": None,
+    "header_timeout": 10,
+    "body_timeout": 30,
+    "body_min_rate": 1024,
+    "send_timeout": 30,
+    "output_buffer_size": 262144,
+    "server_header": "fastwsgi",
+}
+
+
+def make_settings(**overrides: object) -> SimpleNamespace:
+    """Returns the defaults with `overrides` on top; a name that no setting has is a TypeError."""
+    unknown = overrides.keys() - DEFAULTS.keys()
+    if unknown:
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+    return SimpleNamespace(**(DEFAULTS | overrides))

@@ -1,0 +1,20 @@
+"""Fixtures of the wire tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.loop import Transport
+from tests.wire.bench import Benches
+
+
+@pytest.fixture(scope="module")
+def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
+    kept = Benches(tmp_path_factory.mktemp("s"))
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    return request.param
