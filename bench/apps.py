@@ -6,6 +6,7 @@ path with every request. Standard library only: the servers live in environments
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -49,11 +50,18 @@ def generated(environ: Environ, start_response: StartResponse) -> Iterator[bytes
         yield CHUNK
 
 
+def mark(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Calls a C function that servers do not: where callgrind begins a new count."""
+    os.getsid(0)
+    return hello(environ, start_response)
+
+
 ROUTES: dict[str, Application] = {
     "/nolength": hello_without_length,
     "/post": post,
     "/page": page,
     "/generated": generated,
+    "/mark": mark,
 }
 
 

@@ -1,8 +1,9 @@
 """User-space instructions per request, counted by callgrind: the figure that noise cannot touch.
 
-The server runs under valgrind and one keep-alive connection asks one request after another. The
-counts of two dumps, before and after a known number of requests, give the cost of one: everything
-from epoll_wait's return to the next epoll_wait, the application included, the kernel excluded.
+The server runs under valgrind and one keep-alive connection asks one request after another: what is
+counted is everything from one epoll_wait to the next, the application included, the kernel
+excluded. The application's route /mark calls getsid, at which callgrind writes the counts so far and
+begins anew; the counts between two marks, less those of a mark itself, are those of the requests.
 """
 
 from __future__ import annotations
@@ -16,22 +17,35 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import apps
 import servers
 import workloads
 from answer import MalformedAnswerError
 from probe import TIMEOUT, ProbeError, exchange
-from servers import Programs, Running, Server, ServerError, free_port, last_line, no_orphans
-from workloads import Workload
+from servers import Programs, Running, Server, ServerError, free_port, no_orphans
+from workloads import Workload, get
 
 WARM_UP = 200  # requests before the count begins
 PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
 MUST = {"hello": 9_000, "browser": 20_000}
-TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
-TRIGGER = re.compile(r"^desc: Trigger: dump (\S+)$", re.MULTILINE)
+MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
+DUMPED = re.compile(r"^desc: Trigger: --dump-before=.*$", re.MULTILINE)
+PART = re.compile(r"^part: (\d+)$", re.MULTILINE)
+TOTAL = re.compile(r"^(?:totals|summary): (\d+)$", re.MULTILINE)
 COST = re.compile(r"^ *([\d,]+) .*?\)  (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one request of a workload costs."""
+
+    workload: str
+    instructions: float
+    functions: list[str]
+    """The most expensive functions themselves, callees excluded, a line each."""
 
 
 def ask(client: socket.socket, workload: Workload, requests: int) -> None:
@@ -42,29 +56,15 @@ def ask(client: socket.socket, workload: Workload, requests: int) -> None:
             raise ProbeError("does not keep the connection")
 
 
-def dump(server: Running, label: str) -> None:
-    """Makes every process of the server write and zero its counters. Raises ServerError."""
-    for pid, _ in server.processes():
-        done = subprocess.run(
-            ["callgrind_control", f"--dump={label}", str(pid)],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if "OK." not in done.stdout:
-            raise ServerError(f"callgrind_control: {last_line(done.stdout + done.stderr)}")
-
-
-def busiest(folder: Path, label: str) -> tuple[int, Path]:
-    """The dump of that label with the most instructions: the worker's, not its master's."""
-    counts = []
+def dumps(folder: Path) -> list[tuple[int, Path]]:
+    """The counts written at marks, in their order, with their files."""
+    found = []
     for path in folder.iterdir():
         text = path.read_text()
-        trigger, total = TRIGGER.search(text), TOTAL.search(text)
-        if trigger and total and trigger[1] == label:
-            counts.append((int(total[1]), path))
-    return max(counts)
+        part, total = PART.search(text), TOTAL.search(text)
+        if part and total and DUMPED.search(text):
+            found.append((int(part[1]), int(total[1]), path))
+    return [(total, path) for _, total, path in sorted(found)]
 
 
 def most_expensive(path: Path, functions: int, requests: int) -> list[str]:
@@ -90,32 +90,31 @@ def count(
     chosen: Sequence[Workload],
     requests: int,
     functions: int,
-) -> dict[str, tuple[float, list[str]]]:
-    """Workload name to instructions per request and the most expensive functions.
-
-    Raises ServerError, ProbeError, MalformedAnswerError, OSError.
-    """
+) -> list[Figure]:
+    """Raises ServerError, ProbeError, MalformedAnswerError, OSError."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         command = [
-            *("valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={folder}/out.%p"),
-            *programs.command(server, port),
+            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out.%p"),
+            *("--quiet", "--dump-before=*getsid*", *programs.command(server, port)),
         ]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        figures = {}
-        with Running(
-            server.name, command, port, environment=environment, patience=PATIENCE
-        ) as running:
+        fixed = {**os.environ, "PYTHONHASHSEED": "0"}
+        with Running(server.name, command, port, environment=fixed, patience=PATIENCE):
             for workload in chosen:
                 with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
                     ask(client, workload, WARM_UP)
-                    dump(running, f"{workload.name}-before")
+                    ask(client, MARK, 2)
                     ask(client, workload, requests)
-                    dump(running, f"{workload.name}-after")
-                total, path = busiest(folder, f"{workload.name}-after")
-                costs = most_expensive(path, functions, requests) if functions else []
-                figures[workload.name] = (total / requests, costs)
+                    ask(client, MARK, 1)
+        written = dumps(folder)
+        if len(written) != 3 * len(chosen):
+            raise ServerError(f"callgrind wrote {len(written)} counts of {3 * len(chosen)}")
+        figures = []
+        for place, workload in enumerate(chosen):
+            (mark, _), (total, path) = written[3 * place + 1 : 3 * place + 3]
+            costs = most_expensive(path, functions, requests) if functions else []
+            figures.append(Figure(workload.name, (total - mark) / requests, costs))
         return figures
 
 
@@ -144,10 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         programs = replace(programs, peers=options.peers / "bin" / "python")
     try:
         with no_orphans():
-            good = all([report(name, programs, options) for name in options.servers])
+            bad = [name for name in options.servers if not report(name, programs, options)]
     except KeyboardInterrupt:
         return 130
-    return int(options.gate and not good)
+    return int(options.gate and bool(bad))
 
 
 def report(name: str, programs: Programs, options: argparse.Namespace) -> bool:
@@ -160,12 +159,15 @@ def report(name: str, programs: Programs, options: argparse.Namespace) -> bool:
     except (ServerError, ProbeError, MalformedAnswerError, OSError) as error:
         print(f"{name}: {error}", flush=True)
         return False
-    for workload, (figure, costs) in figures.items():
-        print(f"{name:18}{workload:16}{figure:10,.0f} instructions per request", flush=True)
-        for line in costs:
-            print(line)
+    for figure in figures:
+        print(
+            f"{name:18}{figure.workload:16}{figure.instructions:10,.0f} instructions per request",
+            *figure.functions,
+            sep="\n",
+            flush=True,
+        )
     return name != "fastwsgi" or all(
-        figure <= MUST.get(workload, figure) for workload, (figure, _) in figures.items()
+        figure.instructions <= MUST.get(figure.workload, figure.instructions) for figure in figures
     )
 
 

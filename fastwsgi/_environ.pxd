@@ -24,6 +24,12 @@ cdef struct NameSlot:
     char name[SLOT_NAME]
 
 
+# Which keys one request has brought so far.
+cdef struct Seen:
+    uint64_t keys[SEEN_WORDS]         # a bit per NameSlot.index
+    bint rare                         # a name without a slot was among them
+
+
 cdef class EnvironBuilder:
     cdef dict template
     cdef dict indexes                 # key -> NameSlot.index
@@ -33,7 +39,7 @@ cdef class EnvironBuilder:
     # None for clients without one. Returns a dict nobody else holds.
     cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port)
 
-    cdef int add_field(self, dict environ, const char *data, const Field *field, uint64_t *seen) except -1
+    cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1
     cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1
     cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL
     cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL

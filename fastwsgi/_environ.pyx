@@ -153,7 +153,7 @@ cdef class EnvironBuilder:
 
     cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port):
         cdef dict environ = PyDict_Copy(self.template)
-        cdef uint64_t seen[SEEN_WORDS]
+        cdef Seen seen
         cdef uint32_t i
         cdef str target = text_of(data, head.target)
         environ[REQUEST_METHOD] = method_of(data, head.method)
@@ -175,12 +175,12 @@ cdef class EnvironBuilder:
             environ[REMOTE_PORT] = remote_port
         if head.authority.length and not head.flags & SEEN_HOST:
             environ[HTTP_HOST] = text_of(data, head.authority)
-        memset(seen, 0, sizeof(seen))
+        memset(&seen, 0, sizeof(seen))
         for i in range(head.field_count):
-            self.add_field(environ, data, &head.fields[i], seen)
+            self.add_field(environ, data, &head.fields[i], &seen)
         return environ
 
-    cdef int add_field(self, dict environ, const char *data, const Field *field, uint64_t *seen) except -1:
+    cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1:
         cdef NameSlot *slot
         cdef uint64_t bit
         if field.kind != PLAIN_FIELD:
@@ -193,12 +193,13 @@ cdef class EnvironBuilder:
             if field.kind == TRANSFER_ENCODING_FIELD:  # the application gets the body decoded (RFC 9112 7.1.3)
                 return 0
         slot = self.find(data + field.name.start, field.name.length, field.hash)
-        if slot == NULL:
+        if slot == NULL or seen.rare:
+            seen.rare = True  # its key has no bit of its own: from here on the environ itself is asked
             return self.add_rare_field(environ, data, field)
         bit = <uint64_t>1 << (slot.index & 63)
-        if seen[slot.index >> 6] & bit:
+        if seen.keys[slot.index >> 6] & bit:
             return self.add_rare_field(environ, data, field)
-        seen[slot.index >> 6] |= bit
+        seen.keys[slot.index >> 6] |= bit
         environ[<object>slot.key] = self.slot_value(slot, data + field.value.start, field.value.length)
         return 0
 

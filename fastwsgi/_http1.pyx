@@ -51,8 +51,6 @@ from fastwsgi._parser cimport (
     reset_head,
 )
 from fastwsgi._writer cimport (
-    CLOSE_ASKED,
-    HOP_DROPPED,
     HeadWriter,
     Output,
     ResponseHead,
@@ -519,14 +517,11 @@ cdef class Connection(Exchange):
         if http.on_done is not None:
             self.status = status
             self.headers = headers
-        if head.facts:
-            if head.facts & CLOSE_ASKED:
-                self.keeps_alive = False
-            if head.facts & HOP_DROPPED:
-                self.mistake = "the application sent a hop-by-hop header; it was left out"
-        self.body_bytes = 0
-        if head.status < 200:  # an interim status as the final one leaves nothing to rely on
+        if http.writer.dropped is not None:
+            self.mistake = f"the hop-by-hop header {http.writer.dropped} was left out of the response"
+        if head.close_asked or head.status < 200:  # an interim status as the final one leaves nothing to rely on
             self.keeps_alive = False
+        self.body_bytes = 0
         self.put_framing(head.status, length if head.content_length < 0 else head.content_length)
         if head.content_length < 0 and self.framing == BY_LENGTH:
             put_length(&http.out, self.left)

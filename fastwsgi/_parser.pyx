@@ -436,7 +436,7 @@ cdef int note_transfer_encoding(RequestHead *head, bytes_t value, uint32_t lengt
             return BAD_TRANSFER_ENCODING
         p = skip_blanks(value, p + 1, length)
     head.chunked = chunked and codings == 1
-    return DONE if head.chunked else UNKNOWN_TRANSFER_ENCODING
+    return DONE
 
 
 cdef inline uint32_t skip_blanks(bytes_t value, uint32_t p, uint32_t length) noexcept nogil:
@@ -480,6 +480,8 @@ cdef int finish_head(bytes_t data, RequestHead *head) noexcept nogil:
             return LENGTH_AND_ENCODING
         if head.minor_version == 0:
             return ENCODING_ON_HTTP_1_0
+        if not head.chunked:
+            return UNKNOWN_TRANSFER_ENCODING
     if head.minor_version == 1:
         if not flags & SEEN_HOST:
             return HOST_MISSING

@@ -1,6 +1,6 @@
 # From a status and headers to bytes. Every byte of a head is validated while it is copied.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 
 
 # Bytes on their way out; owned by a worker, reused for every request.
@@ -15,20 +15,24 @@ cdef int append(Output *out, const char *data, size_t length) except -1
 cdef void release(Output *out) noexcept
 
 
-cdef enum HeadFact:
-    CLOSE_ASKED = 1                   # the application sent Connection: close
-    HOP_DROPPED = 2                   # a hop-by-hop field was left out (RFC 9110 7.6.1)
+cdef enum ResponseField:
+    ORDINARY
+    LENGTH
+    CONNECTION
+    HOP_BY_HOP
+    SERVERS_OWN                       # Date, Server
 
 
 # What a serialised head says about framing.
 cdef struct ResponseHead:
     int status
     int64_t content_length            # as the application gave it, or -1
-    uint32_t facts                    # HeadFact
+    bint close_asked                  # the application sent Connection: close
 
 
 cdef class HeadWriter:
     cdef bytes server                 # the whole Server line, or nothing
+    cdef object dropped               # the hop-by-hop field that the last head was robbed of (RFC 9110 7.6.1), or None
     cdef int64_t second               # of the Date line below
     cdef char common[512]             # "Date: …" and the Server line
     cdef size_t common_length
@@ -37,6 +41,12 @@ cdef class HeadWriter:
     # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
     cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1
 
+    cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1
+    cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1
+    cdef int put_field(self, Output *out, object name, object value, ResponseHead *head) except -1
+    cdef int drop_field(
+        self, ResponseField kind, object name, const unsigned char *v, Py_ssize_t length, ResponseHead *head,
+    ) except -1
     cdef int put_common(self, Output *out, int64_t wall) except -1
 
 

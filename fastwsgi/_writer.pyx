@@ -100,14 +100,6 @@ cdef int put_chunk_size(Output *out, size_t size) except -1:
 # -- heads -------------------------------------------------------------------------------------------------------------
 
 
-cdef enum ResponseField:
-    ORDINARY
-    LENGTH
-    CONNECTION
-    HOP_BY_HOP
-    SERVERS_OWN                       # Date, Server
-
-
 # The lengths that a name must have to be looked at closer: one test for nearly every field.
 cdef uint32_t NOTED_LENGTHS = (1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 14 | 1 << 17 | 1 << 18 | 1 << 19)
 
@@ -209,91 +201,90 @@ cdef class HeadWriter:
         try:
             head.status = parse_status(status)
             head.content_length = -1
-            head.facts = 0
+            head.close_asked = False
+            self.dropped = None
             append(out, b"HTTP/1.1 ", 9)
             append(out, <const char *>PyUnicode_DATA(status), PyUnicode_GET_LENGTH(status))
             append(out, b"\r\n", 2)
             self.put_common(out, wall)
-            put_fields(out, headers, head)
+            self.put_fields(out, headers, head)
         except BaseException:
             out.length = before
             raise
         return 0
 
+    cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1:
+        cdef list fields
+        cdef object field
+        if type(headers) is list:
+            fields = headers
+        else:
+            try:
+                fields = list(headers)
+            except TypeError:
+                raise ApplicationError("the headers must be a list of (name, value) tuples") from None
+        for field in fields:
+            if type(field) is tuple and len(<tuple>field) == 2:
+                self.put_field(out, (<tuple>field)[0], (<tuple>field)[1], head)
+            else:
+                self.put_pair(out, field, head)
+        return 0
+
+    cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1:
+        try:
+            name, value = field
+        except (TypeError, ValueError):
+            raise ApplicationError(f"a header must be a (name, value) tuple: {field!a:.100}") from None
+        return self.put_field(out, name, value, head)
+
+    cdef int put_field(self, Output *out, object name, object value, ResponseHead *head) except -1:
+        cdef const unsigned char *n = latin_bytes(name, "a header's name")
+        cdef const unsigned char *v = latin_bytes(value, "a header's value")
+        cdef Py_ssize_t name_length = PyUnicode_GET_LENGTH(name), value_length = PyUnicode_GET_LENGTH(value), i
+        cdef char *p
+        cdef ResponseField kind
+        reserve(out, <size_t>name_length + <size_t>value_length + 4)
+        p = out.data + out.length
+        for i in range(name_length):
+            if not TOKEN[n[i]]:
+                raise ApplicationError(f"a header's name has a character that no name may have: {name!a:.100}")
+            p[i] = <char>n[i]
+        if name_length == 0:
+            raise ApplicationError("a header's name is empty")
+        if value_span(<const char *>v, value_length) != <size_t>value_length:
+            raise ApplicationError(f"the value of header {name} has a control character: {value!a:.100}")
+        kind = classify(n, name_length)
+        if kind != ORDINARY:
+            if kind != LENGTH:
+                return self.drop_field(kind, name, v, value_length, head)
+            if head.content_length >= 0:
+                raise ApplicationError("Content-Length is given twice")
+            head.content_length = parse_length(v, value_length)
+            if head.status < 200 or head.status == 204:  # RFC 9110 8.6: no Content-Length there
+                return 0
+        p[name_length] = c":"
+        p[name_length + 1] = c" "
+        memcpy(p + name_length + 2, v, value_length)
+        memcpy(p + name_length + 2 + value_length, b"\r\n", 2)
+        out.length += name_length + value_length + 4
+        return 0
+
+    cdef int drop_field(
+        self, ResponseField kind, object name, const unsigned char *v, Py_ssize_t length, ResponseHead *head,
+    ) except -1:
+        if kind == CONNECTION and length == 5 and is_name(v, length, b"close"):
+            head.close_asked = True
+        elif kind != SERVERS_OWN:
+            self.dropped = name
+        return 0
+
     def serialise(self, status, headers, int64_t wall):
-        """Serialise one head: (bytes, status, content_length or -1, facts). For tests."""
+        """Serialise one head: (bytes, status, content_length or -1). For tests."""
         cdef Output out
         cdef ResponseHead head
         out.data, out.length, out.capacity = NULL, 0, 0
         try:
             self.put(&out, status, headers, wall, &head)
-            return out.data[:out.length], head.status, head.content_length, head.facts
+            return out.data[:out.length], head.status, head.content_length
         finally:
             release(&out)
-
-
-cdef int put_fields(Output *out, object headers, ResponseHead *head) except -1:
-    cdef list fields
-    cdef object field
-    if type(headers) is list:
-        fields = headers
-    else:
-        try:
-            fields = list(headers)
-        except TypeError:
-            raise ApplicationError("the headers must be a list of (name, value) tuples") from None
-    for field in fields:
-        if type(field) is tuple and len(<tuple>field) == 2:
-            put_field(out, (<tuple>field)[0], (<tuple>field)[1], head)
-        else:
-            put_pair(out, field, head)
-    return 0
-
-
-cdef int put_pair(Output *out, object field, ResponseHead *head) except -1:
-    try:
-        name, value = field
-    except (TypeError, ValueError):
-        raise ApplicationError(f"a header must be a (name, value) tuple: {field!a:.100}") from None
-    return put_field(out, name, value, head)
-
-
-cdef int put_field(Output *out, object name, object value, ResponseHead *head) except -1:
-    cdef const unsigned char *n = latin_bytes(name, "a header's name")
-    cdef const unsigned char *v = latin_bytes(value, "a header's value")
-    cdef Py_ssize_t name_length = PyUnicode_GET_LENGTH(name), value_length = PyUnicode_GET_LENGTH(value), i
-    cdef char *p
-    cdef ResponseField kind
-    reserve(out, <size_t>name_length + <size_t>value_length + 4)
-    p = out.data + out.length
-    for i in range(name_length):
-        if not TOKEN[n[i]]:
-            raise ApplicationError(f"a header's name has a character that no name may have: {name!a:.100}")
-        p[i] = <char>n[i]
-    if name_length == 0:
-        raise ApplicationError("a header's name is empty")
-    if value_span(<const char *>v, value_length) != <size_t>value_length:
-        raise ApplicationError(f"the value of header {name} has a control character: {value!a:.100}")
-    kind = classify(n, name_length)
-    if kind != ORDINARY:
-        if kind != LENGTH:
-            return drop_field(kind, v, value_length, head)
-        if head.content_length >= 0:
-            raise ApplicationError("Content-Length is given twice")
-        head.content_length = parse_length(v, value_length)
-        if head.status < 200 or head.status == 204:  # RFC 9110 8.6: no Content-Length there
-            return 0
-    p[name_length] = c":"
-    p[name_length + 1] = c" "
-    memcpy(p + name_length + 2, v, value_length)
-    memcpy(p + name_length + 2 + value_length, b"\r\n", 2)
-    out.length += name_length + value_length + 4
-    return 0
-
-
-cdef int drop_field(ResponseField kind, const unsigned char *v, Py_ssize_t length, ResponseHead *head) noexcept:
-    if kind == CONNECTION and length == 5 and is_name(v, length, b"close"):
-        head.facts |= CLOSE_ASKED
-    elif kind != SERVERS_OWN:
-        head.facts |= HOP_DROPPED
-    return 0

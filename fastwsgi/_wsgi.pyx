@@ -20,7 +20,7 @@ import stat
 from fastwsgi.errors import ApplicationError, ClientGone
 
 cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(object thing)
+    Py_ssize_t Py_REFCNT(PyObject *thing)
 
 
 @cython.final
@@ -183,7 +183,10 @@ cdef class Inline(Dispatcher):
 
     cdef StartResponse take(self, Exchange exchange):
         cdef StartResponse start = self.spare
-        if start is None or Py_REFCNT(start.call_method) > 1 or Py_REFCNT(start.write_method) > 1:
+        if (
+            start is None or Py_REFCNT(<PyObject *>start.call_method) > 1
+            or Py_REFCNT(<PyObject *>start.write_method) > 1
+        ):
             start = StartResponse.__new__(StartResponse)
             start.call_method = start.call
             start.write_method = start.write

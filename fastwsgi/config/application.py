@@ -16,10 +16,13 @@ import importlib
 import os
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fastwsgi.errors import AppLoadError
+
+USUAL_NAMES: Final = ("application", "app", "wsgi_app", "wsgi")
 
 Application = Callable[..., Any]
 
@@ -42,8 +45,9 @@ def load(text: str) -> Application:
             found = getattr(found, name)
         except AttributeError:
             owner = ".".join(spec.path[:depth])
+            owner = owner or f"the module {spec.module!r}"
             raise refusal(
-                spec, f"{owner or f'the module {spec.module!r}'} has no attribute {name!r}"
+                spec, f"{owner} has no attribute {name!r}; {suggest(spec, depth, found)}"
             ) from None
         except Exception as error:
             raise failure(spec, error) from None
@@ -121,6 +125,16 @@ def error_name(spec: Specification) -> str:
         except ModuleNotFoundError:
             return ".".join(parts[:end])
     return spec.module
+
+
+def suggest(spec: Specification, depth: int, owner: object) -> str:
+    """What to write instead of the name at `depth` of the path, which `owner` has not."""
+    names = [name for name in dir(owner) if not name.startswith("_")]
+    usual = [name for name in USUAL_NAMES if name in names]
+    close = get_close_matches(spec.path[depth], names, n=1) or (usual if depth == 0 else [])
+    if not close:
+        return "write MODULE:NAME with a name that is there"
+    return f"did you mean {':'.join((spec.module, '.'.join((*spec.path[:depth], close[0]))))!r}?"
 
 
 def call_factory(spec: Specification, factory: Any) -> object:

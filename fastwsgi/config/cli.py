@@ -7,6 +7,7 @@ that were given, for the checks of the rows. Whatever is wrong is a UsageError o
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
@@ -21,6 +22,13 @@ class Words(NamedTuple):
 
     values: Mapping[str, object]
     positional: Sequence[str]
+
+
+class Formatter(argparse.HelpFormatter):
+    """argparse makes one for every option it is told of, and by itself would import shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=columns())
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +56,7 @@ def parse(words: Sequence[str], prog: str) -> Words:
 def make_parser(prog: str) -> argparse.ArgumentParser:
     parser = Parser(
         prog=prog,
+        formatter_class=Formatter,
         usage="%(prog)s [OPTIONS] [MODULE:NAME]",
         description="Serve a WSGI application.",
         epilog="Environment: PORT, WEB_CONCURRENCY, FASTWSGI_<SETTING>, GUNICORN_CMD_ARGS and"
@@ -68,6 +77,14 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
                 groups[row.section] = parser.add_argument_group(row.section)
             add_option(groups[row.section], row)
     return parser
+
+
+def columns() -> int:
+    """The width of the terminal; 80 where there is none."""
+    try:
+        return max(40, os.get_terminal_size(1).columns - 2)
+    except OSError:
+        return 78
 
 
 def add_option(group: argparse._ArgumentGroup, row: Setting[object]) -> None:

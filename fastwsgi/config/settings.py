@@ -605,9 +605,14 @@ def check(name: str, value: object, source: str) -> object:
         on_command_line = source == COMMAND_LINE or source.endswith("_CMD_ARGS")
         words = row.flags[-1] if on_command_line and row.flags else f"the setting {name}"
         kind = UsageError if on_command_line else ConfigError
-        raise kind(f"{words} {error} ({source})") from None
+        raise kind(f"{words} {error}{told(source)}") from None
     except ConfigError as error:
-        raise type(error)(f"{error} ({source})") from None
+        raise type(error)(f"{error}{told(source)}") from None
+
+
+def told(source: str) -> str:
+    """Where to look for what is wrong; nothing for what was typed just now."""
+    return "" if source == COMMAND_LINE else f" ({source})"
 
 
 def shown(value: object) -> str:

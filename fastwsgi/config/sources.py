@@ -149,7 +149,7 @@ class Sources:
         layers: list[Layer] = []
         for name in OPTION_VARIABLES:
             if environ.get(name):
-                layers.append((name, cli.parse(split(name, environ[name]), prog).values))
+                layers.append((name, options(name, environ[name], prog)))
         values, positional = cli.parse(words, prog)
         if positional:
             values = {**values, "wsgi_app": positional[0]}
@@ -261,12 +261,12 @@ def blame(location: str, error: BaseException) -> str:
     return f"the configuration file {where}: {type(error).__name__}: {said}"
 
 
-def split(name: str, text: str) -> list[str]:
-    """The words of an options variable, quoted as in a shell."""
+def options(name: str, text: str, prog: str) -> Mapping[str, object]:
+    """What a variable holding options says; they are quoted as in a shell. Raises UsageError."""
     try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"{name}: {str(error).lower()} in {text!r}") from None
+        return cli.parse(shlex.split(text), prog).values
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def nearest(name: str) -> str | None:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from fastwsgi.errors import ConfigError
+from fastwsgi.observe.logs import plain_file
 
 MISSING: Final = "-"
 
@@ -66,19 +67,29 @@ class AccessLog:
 
     def __init__(self, format: str, sink: Sink | logging.Logger) -> None:
         self._line = compile_format(format)
-        self._write: Callable[[str], object]
-        if isinstance(sink, logging.Logger):
-            self._write = sink.info
-        else:
-            write = sink.write
-            self._write = lambda line: write(f"{line}\n")
+        self._write = line_writer(sink)
 
     def __call__(self, exchange: Finished) -> None:
         self._write(self._line(exchange))
 
 
+def line_writer(sink: Sink | logging.Logger) -> Callable[[str], object]:
+    """What writes one line to `sink`.
+
+    A logger that does nothing but append lines to one of our files is passed by: it would make a
+    record of each line, for nobody.
+    """
+    if isinstance(sink, logging.Logger):
+        file = plain_file(sink)
+        if file is None:
+            return sink.info
+        sink = file
+    write = sink.write
+    return lambda line: write(f"{line}\n")
+
+
 def compile_format(format: str) -> Callable[[Finished], str]:
-    """A function from a finished exchange to its line. Raises ConfigError for a malformed format."""
+    """A function from a finished exchange to its line. ConfigError for a malformed format."""
     atoms: list[Atom] = []
 
     def place(match: re.Match[str]) -> str:
@@ -100,16 +111,16 @@ def compile_format(format: str) -> Callable[[Finished], str]:
         return template % tuple([atom(exchange) for atom in chosen])
 
     try:
-        line(Nothing())
+        line(Refused())
     except (TypeError, ValueError) as error:
         raise ConfigError(f"access_log_format: {error} in {format!r}") from None
     return line
 
 
-class Nothing:
+class Refused:
     """A request refused before anything of it was known: what a format is tried with."""
 
-    environ: Mapping[str, Any] = {}  # noqa: RUF012
+    environ: Mapping[str, Any] = {}
     status = "400 Bad Request"
     headers: Sequence[tuple[str, str]] = ()
     body_bytes = 0

@@ -12,7 +12,9 @@ class ErrorStream:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._streams = [
-            handler.stream for handler in logger.handlers if isinstance(handler, logging.StreamHandler)
+            handler.stream
+            for handler in logger.handlers
+            if isinstance(handler, logging.StreamHandler)
         ] or [sys.stderr]
 
     def write(self, text: str) -> None:

@@ -24,6 +24,7 @@ ACCESS: Final = "fastwsgi.access"
 STANDARD: Final = "-"
 
 LINE_FORMAT: Final = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
+BARE_FORMAT: Final = "%(message)s"
 DATE_FORMAT: Final = "[%Y-%m-%d %H:%M:%S %z]"
 
 
@@ -68,8 +69,10 @@ class LogFile:
         os.close(fd)
 
     def close(self) -> None:
+        """Write nothing more. The number goes first: it may soon be another file's."""
+        fd, self._fd = self._fd, -1
         if self.path:
-            os.close(self._fd)
+            os.close(fd)
 
     def _open(self) -> int:
         try:
@@ -79,7 +82,7 @@ class LogFile:
 
 
 class Logs:
-    """The logs of this process: made once by the master, inherited by the workers.
+    """The logs of a server: opened by the master, inherited by the workers.
 
     `error` and `access` are the files; `access` is None where there is no access log. Raises
     ConfigError where a file cannot be opened.
@@ -88,9 +91,13 @@ class Logs:
     def __init__(self, errorlog: str, level: str, accesslog: str | None) -> None:
         self.error = open_log(errorlog, 2)
         self.access = None if accesslog is None else open_log(accesslog, 1)
-        send(ERROR, self.error, logging.Formatter(LINE_FORMAT, DATE_FORMAT), level.upper())
+        self._level = level.upper()
+
+    def install(self) -> None:
+        """Let the two loggers write here from now on."""
+        send(ERROR, self.error, logging.Formatter(LINE_FORMAT, DATE_FORMAT), self._level)
         if self.access is not None:
-            send(ACCESS, self.access, logging.Formatter("%(message)s"), "INFO")
+            send(ACCESS, self.access, logging.Formatter(BARE_FORMAT), "INFO")
 
     def reopen(self) -> None:
         """Open the files anew, after they were renamed."""
@@ -113,6 +120,17 @@ def open_log(path: str, standard: int) -> LogFile:
         # What the program printed so far goes first.
         stream.flush()
     return LogFile("", standard)
+
+
+def plain_file(logger: logging.Logger) -> LogFile | None:
+    """The file of a logger that writes bare messages to it and does nothing else; else None."""
+    if logger.filters or logger.propagate or logger.disabled or len(logger.handlers) != 1:
+        return None
+    handler = logger.handlers[0]
+    if type(handler) is not logging.StreamHandler or handler.filters or handler.level:
+        return None
+    bare = handler.formatter is not None and handler.formatter._fmt == BARE_FORMAT
+    return handler.stream if bare and isinstance(handler.stream, LogFile) else None
 
 
 def send(name: str, file: LogFile, formatter: logging.Formatter, level: str) -> None:

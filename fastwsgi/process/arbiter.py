@@ -26,9 +26,10 @@ import gc
 import logging
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NoReturn
 
 from fastwsgi import __version__
 from fastwsgi.config.settings import Settings
@@ -81,11 +82,10 @@ class Generation:
 class Child:
     """What the master knows of one worker. `kill_at` is when it must be gone; None: it may stay."""
 
-    __slots__ = ("aborted", "age", "generation", "kill_at", "leaving", "pid", "seat", "slot")
+    __slots__ = ("aborted", "generation", "kill_at", "leaving", "pid", "seat", "slot")
 
-    def __init__(self, pid: int, age: int, generation: Generation, seat: int, slot: Slot) -> None:
+    def __init__(self, pid: int, generation: Generation, seat: int, slot: Slot) -> None:
         self.pid = pid
-        self.age = age
         self.generation = generation
         self.seat = seat
         self.slot = slot
@@ -99,8 +99,8 @@ class Child:
 
     @property
     def stays(self) -> bool:
-        """It counts: neither told to leave nor asking to be replaced."""
-        return not self.leaving and self.slot.state is not State.WORN
+        """It counts: neither told to leave, nor leaving by itself, nor asking to be replaced."""
+        return not self.leaving and self.slot.state in (State.BOOTING, State.READY)
 
     @property
     def silent_at(self) -> float:
@@ -120,6 +120,7 @@ class Arbiter:
         self.sources = sources
         self.settings = settings
         self.load = load
+        self.generation = Generation(settings, Sockets(()), load)
         self.log = logging.getLogger(ERROR)
         self.pid = os.getpid()
         self.children: dict[int, Child] = {}
@@ -129,14 +130,15 @@ class Arbiter:
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
-        self.age = 0
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
         self.last_failure = ""
 
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError where the start fails."""
-        self.logs = Logs(self.settings.errorlog, self.settings.loglevel, self.settings.accesslog)
+        enter_folder(self.settings)
+        self.logs = open_logs(self.settings)
+        self.logs.install()
         self.signals = SignalQueue(SIGNALS)
         self.lifeline, self.lifeline_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -154,13 +156,13 @@ class Arbiter:
         settings = self.settings
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
-        enter_folder(settings)
-        self.pidfile = self.create_pidfile(settings)
-        load = self.preload(settings) if settings.preload_app else self.load
+        self.pidfile = create_pidfile(settings)
+        if settings.preload_app:
+            self.generation.load = self.preload(settings)
         sockets = self.bind(settings)
         if sockets is None:
             return False
-        self.generation = Generation(settings, sockets, load)
+        self.generation.sockets = sockets
         self.log.info("Listening at: %s (%s)", sockets, self.pid)
         self.log.info("Using worker: %s", settings.worker_class)
         set_title("master", self.name)
@@ -202,10 +204,7 @@ class Arbiter:
             send(child.pid, signal.SIGKILL)
         while self.children:
             self.children.pop(os.waitpid(-1, 0)[0], None)
-        if hasattr(self, "generation"):
-            self.generation.sockets.close_except(None)
-        if self.previous is not None:
-            self.previous.sockets.close_except(None)
+        self.close_sockets()
         if self.pidfile is not None:
             self.pidfile.remove()
         self.log.info("Shutting down: Master")
@@ -214,6 +213,12 @@ class Arbiter:
         self.scoreboard.close()
         self.signals.close()
         self.logs.close()
+
+    def close_sockets(self) -> None:
+        """Stop listening; workers that drain still accept what is queued."""
+        self.generation.sockets.close_except(None)
+        if self.previous is not None:
+            self.previous.sockets.close_except(None)
 
     # Starting
 
@@ -224,13 +229,6 @@ class Arbiter:
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:
             self.log.warning("%s", warning)
-
-    def create_pidfile(self, settings: Settings) -> Pidfile | None:
-        if settings.pidfile is None:
-            return None
-        pidfile = Pidfile(settings.pidfile)
-        pidfile.create()
-        return pidfile
 
     def preload(self, settings: Settings) -> Load:
         """Load the application now; what it takes in memory is then shared with all workers."""
@@ -286,18 +284,14 @@ class Arbiter:
             self.generation.count = max(1, self.generation.count - 1)
 
     def stop(self, *, graceful: bool) -> None:
-        """End all workers: gracefully, or at once; the latter also while the former is under way."""
-        if graceful and self.stopping:
-            return
+        """End all workers: gracefully, or at once, also while the former is under way."""
         self.stopping = True
-        # The workers have their own; from here on, who is not accepted by one of them is refused.
-        self.generation.sockets.close_except(None)
-        if self.previous is not None:
-            self.previous.sockets.close_except(None)
+        self.close_sockets()
         for child in self.children.values():
             if graceful:
                 self.retire(child)
             else:
+                child.leaving = True
                 self.kill_worker(child, signal.SIGQUIT, QUICK_SECONDS)
 
     # Reloading
@@ -317,12 +311,19 @@ class Arbiter:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
         enter_folder(settings)
-        logs = Logs(settings.errorlog, settings.loglevel, settings.accesslog)
-        self.logs.close()
-        self.logs = logs
+        logs = open_logs(settings)
+        try:
+            sockets = Sockets.open(settings, present.sockets)
+            try:
+                self.replace_pidfile(settings)
+            except ConfigError:
+                sockets.close_except(present.sockets)
+                raise
+        except ConfigError:
+            logs.close()
+            raise
+        self.replace_logs(logs)
         self.say_warnings()
-        sockets = Sockets.open(settings, present.sockets)
-        self.replace_pidfile(settings)
         load = present.load if settings.preload_app and present.settings.preload_app else self.load
         if load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
@@ -333,10 +334,15 @@ class Arbiter:
         if sockets.addresses != present.sockets.addresses:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
+    def replace_logs(self, logs: Logs) -> None:
+        logs.install()
+        self.logs.close()
+        self.logs = logs
+
     def replace_pidfile(self, settings: Settings) -> None:
         if settings.pidfile == self.settings.pidfile:
             return
-        pidfile = self.create_pidfile(settings)
+        pidfile = create_pidfile(settings)
         if self.pidfile is not None:
             self.pidfile.remove()
         self.pidfile = pidfile
@@ -413,32 +419,35 @@ class Arbiter:
             with self.signals.blocked():
                 pid = os.fork()
                 if pid == 0:
-                    self.be_worker(
-                        Worker(
-                            generation.settings,
-                            generation.load,
-                            sockets,
-                            slot,
-                            self.logs,
-                            lifeline=self.lifeline,
-                            master=self.pid,
-                        )
-                    )
+                    self.be_worker(generation, seat, sockets, slot)
         except OSError as error:
             self.scoreboard.give_back(slot)
             self.postpone_boots(f"a worker cannot be forked: {error.strerror}")
             return
-        self.age += 1
-        self.children[pid] = Child(pid, self.age, generation, seat, slot)
+        self.children[pid] = Child(pid, generation, seat, slot)
 
-    def be_worker(self, worker: Worker) -> None:
+    def be_worker(
+        self, generation: Generation, seat: int, sockets: Sequence[socket.socket], slot: Slot
+    ) -> NoReturn:
         """In the child, with the signals blocked."""
-        code = 1
+        code = BootError.exit_code
         try:
             self.signals.abandon()
             os.close(self.lifeline_end)
+            generation.sockets.close_except_of(seat)
             set_title("worker", self.name)
+            worker = Worker(
+                generation.settings,
+                generation.load,
+                sockets,
+                slot,
+                self.logs,
+                lifeline=self.lifeline,
+                master=self.pid,
+            )
             code = worker.run()
+        except BaseException:
+            self.log.exception("Worker failed (pid: %s)", os.getpid())
         finally:
             leave(code)
 
@@ -465,29 +474,28 @@ class Arbiter:
 
     def bury(self, child: Child, status: int) -> None:
         """Say how a worker ended, where it was not told to, and draw the conclusions."""
-        how = describe_end(status)
+        code, how = os.waitstatus_to_exitcode(status), describe_end(status)
         state, note = child.slot.state, child.slot.note
         self.scoreboard.give_back(child.slot)
         if child.leaving:
             if child.aborted:
                 self.log.warning("Worker (pid:%s) %s", child.pid, how)
-            return
-        if state is State.BOOTING:
+        elif state is State.BOOTING:
             why = note or f"worker (pid:{child.pid}) {how} before it was ready"
-            self.fail_boot(child, why, os.waitstatus_to_exitcode(status))
-        elif os.waitstatus_to_exitcode(status) != 0 or not self.stopping:
-            self.log.error("Worker (pid:%s) %s", child.pid, how)
+            self.fail_boot(child, why, code)
+        else:
+            self.booted = True
+            if code != 0 or state is not State.LEAVING:
+                self.log.error("Worker (pid:%s) %s", child.pid, how)
 
     def fail_boot(self, child: Child, why: str, code: int) -> None:
         """A worker ended before it was ready. Raises ConfigError while the server starts."""
-        if self.stopping:
-            return
-        if not self.booted and self.previous is None:
-            raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
         if self.previous is not None and child.generation is self.generation:
             self.abandon_reload(self.previous, why)
-        else:
+        elif self.booted or any(other.is_ready for other in self.children.values()):
             self.postpone_boots(why)
+        else:
+            raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
 
     def murder_workers(self) -> None:
         """End the workers that are stuck, and those that were to be gone by now."""
@@ -519,6 +527,18 @@ class Arbiter:
         """Send a signal to all workers."""
         for pid in self.children:
             send(pid, number)
+
+
+def open_logs(settings: Settings) -> Logs:
+    return Logs(settings.errorlog, settings.loglevel, settings.accesslog)
+
+
+def create_pidfile(settings: Settings) -> Pidfile | None:
+    if settings.pidfile is None:
+        return None
+    pidfile = Pidfile(settings.pidfile)
+    pidfile.create()
+    return pidfile
 
 
 def send(pid: int, number: int) -> None:

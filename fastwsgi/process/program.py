@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -74,6 +75,10 @@ def load_named(settings: Settings) -> application.Application:
 
 def run_application(app: object, words: Mapping[str, object]) -> None:
     """Serve `app`, an application or its name, with the settings `words`. Raises ConfigError."""
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigError(
+            "fastwsgi.run takes the signals of the process: call it in the main thread"
+        )
     layer = as_settings(words)
     load: Callable[[Settings], application.Application]
     if isinstance(app, str):
@@ -92,7 +97,7 @@ def run_application(app: object, words: Mapping[str, object]) -> None:
 
 
 def as_settings(words: Mapping[str, object]) -> dict[str, object]:
-    """The keyword words of `fastwsgi.run` by setting name. Raises ConfigError for an unknown one."""
+    """The keyword words of `fastwsgi.run` by setting name. ConfigError for an unknown one."""
     layer = dict(words)
     host, port = layer.pop("host", None), layer.pop("port", None)
     if host is not None or port is not None:

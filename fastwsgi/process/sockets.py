@@ -54,6 +54,12 @@ class Address:
             sock.listen(self._backlog)
         return self
 
+    def close_except_of(self, seat: int) -> None:
+        if self._by_seat:
+            for index, sock in enumerate(self._sockets):
+                if index != seat:
+                    sock.close()
+
     def close(self) -> None:
         for sock in self._sockets:
             sock.close()
@@ -106,10 +112,20 @@ class Sockets:
     def close_except(self, kept: Sockets | None) -> None:
         """Close what `kept` does not share, and remove its files."""
         shared = () if kept is None else kept.addresses
+        gone = [address for address in self.addresses if address not in shared]
+        self.addresses = tuple(address for address in self.addresses if address in shared)
+        for address in gone:
+            address.unlink()
+            address.close()
+
+    def close_except_of(self, seat: int) -> None:
+        """In the worker on `seat`: close the copies of the other workers' sockets.
+
+        Were they kept, the kernel would go on queueing connections on them when the master and
+        their worker have closed theirs.
+        """
         for address in self.addresses:
-            if address not in shared:
-                address.unlink()
-                address.close()
+            address.close_except_of(seat)
 
     def __str__(self) -> str:
         return ",".join(display(address.first) for address in self.addresses)

@@ -37,7 +37,6 @@ from fastwsgi.observe.logs import ERROR, Logs
 from fastwsgi.process.scoreboard import Slot, State
 from fastwsgi.process.signals import SignalQueue
 from fastwsgi.process.surroundings import enter_folder, set_environment
-from fastwsgi.process.title import set_title
 
 Load = Callable[[Settings], Callable[..., Any]]
 
@@ -56,7 +55,7 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 class Worker:
-    """One forked process. `lifeline` is the reading end of a pipe that only the master can write."""
+    """One forked process. `lifeline` is the reading end of a pipe that the master alone writes."""
 
     def __init__(
         self,

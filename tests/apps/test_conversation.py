@@ -121,7 +121,7 @@ def test_failure_after_the_promised_length(client: Client, hostile: ServerProces
 
 
 def test_system_exit_ends_no_server(client: Client, connect: Connect) -> None:
-    client.send("/raise_system_exit")
+    client.send("/raise_system_exit", headers=[("Connection", "close")])
     rest = client.rest()
     assert rest == b"" or b" 500 " in rest
     assert connect().is_usable()

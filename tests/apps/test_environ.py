@@ -12,11 +12,10 @@ from tests.apps.conftest import Connect
 from tests.support.server import ServerProcess
 
 
-def environ_of(client: Client, target: str, **sent: Any) -> dict[str, Any]:
+def environ_of(client: Client, target: str, **sent: Any) -> Any:
     answer = client.request(target, **sent)
     assert answer.status == 200
-    environ: dict[str, Any] = json.loads(answer.body)
-    return environ
+    return json.loads(answer.body)
 
 
 def test_wsgi_variables(client: Client) -> None:

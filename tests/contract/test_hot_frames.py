@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 
@@ -65,8 +66,7 @@ def frames_per_turn(server: SteppedServer, clients: list[Client], request: bytes
 
 @pytest.mark.parametrize("request_", [BARE, BROWSER, POST], ids=["bare", "browser", "post"])
 def test_a_request_costs_one_frame_of_ours(tmp_path: Path, request_: bytes) -> None:
-    with SteppedServer(app, tmp_path) as server:
-        client = server.connect()
+    with SteppedServer(app, tmp_path) as server, closing(server.connect()) as client:
         client.exchange(request_)
         for number in range(REPEATED):
             assert frames_per_turn(server, [client], request_) == ["turn", "app"]
@@ -74,8 +74,8 @@ def test_a_request_costs_one_frame_of_ours(tmp_path: Path, request_: bytes) -> N
 
 
 def test_connections_that_are_ready_together_share_the_frame(tmp_path: Path) -> None:
-    with SteppedServer(app, tmp_path) as server:
-        clients = [server.connect() for _ in range(16)]
+    with SteppedServer(app, tmp_path) as server, ExitStack() as open_ones:
+        clients = [open_ones.enter_context(closing(server.connect())) for _ in range(16)]
         for client in clients:
             client.exchange(BARE)
         for _ in range(REPEATED):
@@ -86,16 +86,14 @@ def test_connections_that_are_ready_together_share_the_frame(tmp_path: Path) -> 
 
 
 def test_pipelined_requests_share_the_frame(tmp_path: Path) -> None:
-    with SteppedServer(app, tmp_path) as server:
-        client = server.connect()
+    with SteppedServer(app, tmp_path) as server, closing(server.connect()) as client:
         client.exchange(BARE)
         assert frames_per_turn(server, [client], BARE * 16) == ["turn"] + ["app"] * 16
         assert len(client.await_responses(17)) == 17
 
 
 def test_a_generator_costs_no_frame_of_ours(tmp_path: Path) -> None:
-    with SteppedServer(generator_app, tmp_path) as server:
-        client = server.connect()
+    with SteppedServer(generator_app, tmp_path) as server, closing(server.connect()) as client:
         client.exchange(BARE)
         entered = frames_per_turn(server, [client], BARE)
         assert set(entered) == {"turn", "generator_app"}

@@ -165,16 +165,17 @@ def test_a_connection_that_closes_costs_no_more_than_it_must(
                 ask([client], request)
                 assert client.recv(1) == b""
     counts = Trace((tmp_path / "trace").read_text()).counts
+    # The client sees the end before the worker's close returns: the last may be missed.
+    assert REPEATED - 1 <= counts["close"] <= REPEATED
     assert counts["accept4"] <= 2 * REPEATED + 1  # the second finds the queue empty
     assert counts["epoll_ctl"] <= 2 * REPEATED
-    assert counts["close"] == REPEATED
     assert counts["fcntl"] == counts["ioctl"] == counts["setsockopt"] == 0
 
 
 def test_the_reading_of_a_trace() -> None:
     text = (
         "epoll_wait(5, [{events=EPOLLIN, data={u32=9, u64=9}}], 256, 812) = 1\n"
-        'recvfrom(9, "GET / HTTP/1.1\\r\\nHost: a\\r\\n"..., 65536, MSG_DONTWAIT, NULL, NULL) = 27\n'
+        'recvfrom(9, "GET / HTTP/1.1\\r\\n"..., 65536, MSG_DONTWAIT, NULL, NULL) = 27\n'
         'sendto(9, "HTTP/1.1 200 OK\\r\\n"..., 120, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0) = 120\n'
         "epoll_wait(5, [], 256, 1000)            = 0\n"
         "recvfrom(9, 0x55, 65536, MSG_DONTWAIT, NULL, NULL) = -1 EAGAIN (Resource temporarily)\n"

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 
 class Difference(NamedTuple):
-    """`oracle` refuses with a message that matches `message`; `reason` says why we do not."""
+    """`oracle` refuses `example` with a message like `message`; `reason` is why we do not."""
 
     oracle: str
     message: str
     reason: str
+    example: bytes
 
 
 DIFFERENCES: Final = (
@@ -23,11 +24,13 @@ DIFFERENCES: Final = (
         "llhttp",
         r"HttpParserInvalidMethodError: Invalid method encountered",
         "llhttp knows a list of methods; any token is one (RFC 9110 9.1, wire.md 64)",
+        b"ODD / HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
     Difference(
         "h11",
         r"no request line received",
         "one empty line before a request is ignored (RFC 9112 2.2, wire.md 51)",
+        b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
 )
 

@@ -1,7 +1,7 @@
-"""One stream of bytes as three parsers read it: ours behind its socket, h11, and llhttp by httptools.
+"""One stream of bytes as three parsers read it: ours behind its socket, h11, llhttp by httptools.
 
-Every reading is a list of requests and how it ended: with a refusal, in the midst of a request, or at
-the end of a message.
+A reading is a list of requests, and why the parser refused to go on where it did. The body stands
+for the framing: Content-Length and Transfer-Encoding themselves are not compared.
 """
 
 from __future__ import annotations
@@ -30,30 +30,43 @@ class Request:
 
 @dataclass
 class Reading:
-    """What a parser made of a stream. `refused` says why it stopped, "" where it did not refuse."""
+    """What a parser made of a stream; `refused` is why it stopped, "" where it did not."""
 
     requests: list[Request] = field(default_factory=list)
     refused: str = ""
 
 
+ABSOLUTE = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
+FRAMING = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
+
+
+def make_request(
+    method: bytes, target: bytes, pairs: Iterable[tuple[bytes, bytes]], body: bytes
+) -> Request:
+    """What an oracle read. An absolute target names the host (RFC 9112 3.2.2)."""
+    fields = wsgi_fields(pairs)
+    absolute = ABSOLUTE.match(target)
+    if absolute is not None:
+        fields.setdefault("HOST", absolute[1].decode("latin-1"))
+    return Request(method.decode("latin-1"), target.decode("latin-1"), fields, body)
+
+
 def wsgi_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Header fields as PEP 3333 and wire.md have them in an environ.
 
-    Names with an underscore and `Proxy` do not get there (wire.md 19, 47, 48), Transfer-Encoding is
-    spent, and of repeated fields the values are joined (wire.md 41).
+    Names with an underscore and `Proxy` do not get there (wire.md 19, 47, 48), and of repeated
+    fields the values are joined (wire.md 41).
     """
     fields: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1").upper()
         value = raw_value.decode("latin-1").strip(" \t")
-        if "_" in name or name in ("PROXY", "TRANSFER-ENCODING"):
+        if "_" in name or name in ("PROXY", *FRAMING):
             continue
         if name in fields:
             fields[name] += ("; " if name == "COOKIE" else ",") + value
         else:
             fields[name] = value
-    if "CONTENT-LENGTH" in fields:
-        fields["CONTENT-LENGTH"] = fields["CONTENT-LENGTH"].lstrip("0") or "0"
     return fields
 
 
@@ -78,14 +91,8 @@ def read_by_h11(data: bytes) -> Reading:
             body += bytes(event.data)
         elif isinstance(event, h11.EndOfMessage):
             assert head is not None
-            reading.requests.append(
-                Request(
-                    head.method.decode("ascii"),
-                    head.target.decode("ascii"),
-                    wsgi_fields(head.headers.raw_items()),
-                    body,
-                )
-            )
+            pairs = head.headers.raw_items()
+            reading.requests.append(make_request(head.method, head.target, pairs, body))
             if not next_cycle(connection):
                 return reading
         else:
@@ -108,7 +115,6 @@ class LlhttpEvents:
     def __init__(self) -> None:
         self.reading = Reading()
         self.parser: Any = None
-        self.closed = False
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -123,20 +129,14 @@ class LlhttpEvents:
 
     def on_headers_complete(self) -> None:
         # Fields after this are trailers, which are no part of the message's fields (wire.md 120).
-        self.fields = wsgi_fields(self.headers)
+        self.fields = [*self.headers]
 
     def on_body(self, body: bytes) -> None:
         self.body += body
 
     def on_message_complete(self) -> None:
-        self.reading.requests.append(
-            Request(
-                self.parser.get_method().decode("ascii"),
-                self.url.decode("latin-1"),
-                self.fields,
-                self.body,
-            )
-        )
+        method = self.parser.get_method()
+        self.reading.requests.append(make_request(method, self.url, self.fields, self.body))
 
 
 def read_by_llhttp(data: bytes) -> Reading:
@@ -165,11 +165,10 @@ class Recorder:
         self, environ: dict[str, Any], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
-        self.requests.append(
-            Request(
-                environ["REQUEST_METHOD"], environ["RAW_URI"], fields_of(environ), body
-            )
-        )
+        if environ.get("CONTENT_LENGTH"):
+            assert int(environ["CONTENT_LENGTH"]) == len(body)
+        method, target = environ["REQUEST_METHOD"], environ["RAW_URI"]
+        self.requests.append(Request(method, target, fields_of(environ), body))
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
         return [b"ok"]
 
@@ -181,30 +180,22 @@ def fields_of(environ: dict[str, Any]) -> dict[str, str]:
         for key, value in environ.items()
         if key.startswith("HTTP_")
     }
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if key in environ:
-            fields[key.replace("_", "-")] = environ[key]
-    if fields.get("CONTENT-LENGTH"):
-        fields["CONTENT-LENGTH"] = fields["CONTENT-LENGTH"].lstrip("0") or "0"
-    return {name: value for name, value in fields.items() if name not in DROPPED_WHEN_EMPTY or value}
-
-
-# PEP 3333 allows these two to be empty where the field is absent.
-DROPPED_WHEN_EMPTY = ("CONTENT-TYPE", "CONTENT-LENGTH")
+    if environ.get("CONTENT_TYPE"):  # PEP 3333 allows it to be empty where there is none
+        fields["CONTENT-TYPE"] = environ["CONTENT_TYPE"]
+    return fields
 
 
 @dataclass
 class Outcome:
-    """What the server did with a stream: the requests it gave to the application, and its answers."""
+    """What the server did with a stream: requests given to the application, and answers."""
 
     requests: list[Request]
     responses: list[Response]
     violations: list[str]
-    raw: bytes
 
     @property
     def statuses(self) -> list[int]:
-        """Final statuses; whether a 100 goes out may depend on how the bytes arrive (RFC 9110 10.1.1)."""
+        """Final ones. Whether a 100 goes out depends on how the bytes arrive (RFC 9110 10.1.1)."""
         return [response.status for response in self.responses if response.status >= 200]
 
     @property
@@ -229,7 +220,7 @@ class Subject:
         self.app = app
 
     def read(self, *pieces: bytes) -> Outcome:
-        """Send the pieces, each in a turn of its own, and the end of the stream; await the server's."""
+        """Send the pieces, each in a turn of its own, and end the stream; await its other end."""
         self.app.requests = []
         client = self.server.connect()
         try:
@@ -242,7 +233,7 @@ class Subject:
         self.server.until(lambda: self.server.server.connections == 0, "the connection's end")
         methods = tuple(request.method for request in self.app.requests)
         reader = read_responses(bytes(client.received), methods, client.ending)
-        return Outcome(self.app.requests, reader.responses, reader.violations, bytes(client.received))
-
-
-CONNECTION_LINE = re.compile(rb"\r\nconnection:", re.IGNORECASE)
+        if reader.responses and not reader.responses[-1].complete and b"HEAD " in b"".join(pieces):
+            # The refused request never reached the application; its answer may be one to HEAD.
+            reader = read_responses(bytes(client.received), (*methods, "HEAD"), client.ending)
+        return Outcome(self.app.requests, reader.responses, reader.violations)

@@ -25,6 +25,7 @@ Transport = Literal["tcp", "unix"]
 
 PATIENCE = 5.0
 QUIET_TURNS = 10_000
+SMALL = 65536  # received bytes up to which the reading of equal streams is shared
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds
 
 
@@ -35,12 +36,16 @@ class SteppedServer:
         self, app: Callable[..., Any], folder: Path, transport: Transport = "tcp", **settings: Any
     ) -> None:
         """Binds a free port of 127.0.0.1, or a socket file in `folder` (short: 107 bytes with its name)."""
+        self.app: Any = app
         self.transport = transport
+        wanted = cast(Any, make_settings(**settings))
         self.socket = bind("127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock")
         self.clock = Clock()
-        self.server: Server = build(
-            cast(Any, make_settings(**settings)), app, [self.socket], clock=self.clock
-        )
+        try:
+            self.server: Server = build(wanted, app, [self.socket], clock=self.clock)
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> "SteppedServer":
         return self
@@ -111,6 +116,8 @@ class Client:
         self.methods = methods
         self.received = bytearray()
         self.ending: Ending | None = None
+        self._reader: ResponseReader | None = None
+        self._read = 0
         self.socket = socket.socket(server.socket.family)
         self.socket.connect(server.socket.getsockname())
         self.socket.setblocking(False)
@@ -166,7 +173,15 @@ class Client:
     @property
     def reader(self) -> ResponseReader:
         """What was received so far, read as responses."""
-        return read_responses(bytes(self.received), self.methods, self.ending)
+        if len(self.received) <= SMALL and self._reader is None:
+            return read_responses(bytes(self.received), self.methods, self.ending)
+        if self._reader is None:
+            self._reader = ResponseReader(self.methods)
+        self._reader.feed(bytes(self.received[self._read :]))
+        self._read = len(self.received)
+        if self.ending is not None and self._reader.ending is None:
+            self._reader.feed_end(self.ending)
+        return self._reader
 
     @property
     def responses(self) -> list[Response]:

@@ -170,7 +170,8 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
         case "app":
             case.app = value
         case "set":
-            name, _, setting = value.partition(" = ")
+            name, _, setting = value.partition(" =")
+            setting = setting.removeprefix(" ")
             case.settings[name] = int(setting) if setting.isdigit() else setting
         case "end":
             if value != "half-close":

@@ -34,13 +34,17 @@ def matches(client: Client, outcome: Outcome) -> bool:
             responses.pop(0)
         elif not answer.optional:
             return False
-    if responses or (client.reader.partial and not any(answer.cut for answer in outcome.answers)):
+    if responses or (client.reader.partial and outcome.fate != "X"):
         return False
-    if outcome.fate == "C":
-        return client.ending == "eof" or (
-            client.ending == "reset" and any(answer.cut for answer in outcome.answers)
-        )
-    return outcome.fate == "?" or client.ending is None
+    match outcome.fate:
+        case "C":
+            return client.ending == "eof"
+        case "X":
+            return client.ending is not None
+        case "K":
+            return client.ending is None
+        case _:
+            return True
 
 
 def describe(client: Client) -> str:

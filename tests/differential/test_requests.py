@@ -1,0 +1,179 @@
+"""What we accept, httptools (llhttp) or h11 accepts too, and all who accept it read the same.
+
+The examples are the same in every run: hypothesis is derandomised and the number is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .differences import DIFFERENCES, Difference, has_a_vote
+from .grammar import mutated_streams, segmented, streams
+from .reading import Outcome, Reading, Request, Subject, read_by_h11, read_by_llhttp
+
+bounded = partial(
+    hypothesis.settings,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+
+REFUSALS = {400, 413, 414, 417, 431, 501, 505}
+
+
+def check_answers(outcome: Outcome) -> None:
+    """A 200 for each request the application saw, then at most one refusal; nothing malformed."""
+    accepted = len(outcome.requests)
+    assert outcome.violations == []
+    assert outcome.statuses[:accepted] == [200] * accepted
+    rest = outcome.statuses[accepted:]
+    assert len(rest) <= 1
+    assert set(rest) <= REFUSALS
+    assert all(response.complete for response in outcome.responses)
+
+
+def compare(data: bytes, ours: list[Request], oracles: dict[str, Reading]) -> None:
+    for number, request in enumerate(ours):
+        votes = []
+        for name, reading in oracles.items():
+            if number < len(reading.requests):
+                theirs = reading.requests[number]
+                assert request == theirs, f"{name} reads request {number} of {data!r} differently"
+                votes.append(True)
+            elif number == len(reading.requests) and has_a_vote(name, reading.refused):
+                votes.append(False)
+        assert any(votes) or not votes, (
+            f"we accept request {number} of {data!r}: {request}; "
+            f"nobody else does: { {name: reading.refused for name, reading in oracles.items()} }"
+        )
+
+
+def check(subject: Subject, data: bytes) -> Outcome:
+    outcome = subject.read(data)
+    check_answers(outcome)
+    compare(data, outcome.requests, {"h11": read_by_h11(data), "llhttp": read_by_llhttp(data)})
+    return outcome
+
+
+@bounded(max_examples=700)
+@given(streams)
+def test_well_formed_streams_are_read_alike(subject: Subject, data: bytes) -> None:
+    outcome = check(subject, data)
+    assert outcome.requests
+    assert set(outcome.statuses) == {200}
+
+
+@bounded(max_examples=2500)
+@given(mutated_streams())
+def test_damaged_streams_are_never_read_in_a_way_of_our_own(subject: Subject, data: bytes) -> None:
+    check(subject, data)
+
+
+@bounded(max_examples=400)
+@given(st.data())
+def test_segmentation_changes_nothing(subject: Subject, data: st.DataObject) -> None:
+    stream = data.draw(st.one_of(streams, mutated_streams()))
+    pieces = data.draw(segmented(stream))
+    whole, cut = subject.read(stream), subject.read(*pieces)
+    assert cut.requests == whole.requests
+    assert cut.without_date == whole.without_date
+    assert cut.violations == whole.violations == []
+
+
+CANONICAL = (
+    b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-Y: z\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n"
+    b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+)
+SINGLE = (
+    *(b"\r", b"\n", b"\x00", b"\t", b" ", b":", b",", b";", b"0", b"_", b"+", b"\x0b", b"\x7f"),
+    *(b"\x80", b"\xa0", b"#", b"/", b"\r\n"),
+)
+
+
+def single_faults() -> Iterator[bytes]:
+    """The canonical stream with every byte left out, and replaced or preceded by each trap."""
+    for at in range(len(CANONICAL) + 1):
+        yield CANONICAL[:at] + CANONICAL[at + 1 :]
+        for trap in SINGLE:
+            yield CANONICAL[:at] + trap + CANONICAL[at:]
+            yield CANONICAL[:at] + trap + CANONICAL[at + 1 :]
+
+
+def test_single_faults_are_never_read_in_a_way_of_our_own(subject: Subject) -> None:
+    for data in single_faults():
+        check(subject, data)
+
+
+FLOOD = 3000
+
+
+def test_what_was_seen_before_changes_nothing(subject: Subject) -> None:
+    """The caches of names and values are full of a stranger's; repeated fields are still joined."""
+    pairs = [(b"X-Twice-%d" % number, b"x-tWICE-%d" % number) for number in range(40)]
+    probes = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n%s: one\r\n%s: two\r\nCookie: a=b\r\ncookie: c=d\r\n\r\n"
+        % names
+        for first, second in pairs
+        for names in ((first, second), (second, first))
+    ]
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n%s: x\r\n\r\n"
+    for start in range(0, FLOOD, 100):
+        subject.read(b"".join(head % (b"X-Flood-%d" % n) for n in range(start, start + 100)))
+        check(subject, b"".join(probes))
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.reason[:30])
+def test_every_listed_difference_exists(subject: Subject, difference: Difference) -> None:
+    """A difference that the oracle no longer has would excuse something else some day."""
+    read = {"h11": read_by_h11, "llhttp": read_by_llhttp}[difference.oracle]
+    reading = read(difference.example)
+    assert reading.requests == []
+    assert not has_a_vote(difference.oracle, reading.refused)
+    assert len(subject.read(difference.example).requests) == 1
+
+
+def request(**changes: object) -> Request:
+    made = Request("GET", "/", {"HOST": "a"}, b"")
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        request(method="PUT"),
+        request(target="/x"),
+        request(fields={"HOST": "b"}),
+        request(fields={}),
+        request(body=b"x"),
+    ],
+)
+def test_a_reading_of_our_own_is_noticed(wrong: Request) -> None:
+    oracles = {"h11": Reading([request()]), "llhttp": Reading([], "HttpParserError: bad")}
+    compare(b"", [request()], oracles)
+    with pytest.raises(AssertionError, match="differently"):
+        compare(b"", [wrong], oracles)
+
+
+def test_accepting_alone_is_noticed() -> None:
+    refusing = {"h11": Reading([], "illegal"), "llhttp": Reading([], "HttpParserError: bad")}
+    with pytest.raises(AssertionError, match="nobody else does"):
+        compare(b"", [request()], refusing)
+    incomplete = {"h11": Reading([request()]), "llhttp": Reading([request()])}
+    with pytest.raises(AssertionError, match="nobody else does"):
+        compare(b"", [request(), request()], incomplete)
+    excused = {
+        "h11": Reading([], "illegal"),
+        "llhttp": Reading([], "HttpParserInvalidMethodError: Invalid method encountered"),
+    }
+    with pytest.raises(AssertionError, match="nobody else does"):
+        compare(b"", [request()], excused)

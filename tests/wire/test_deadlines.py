@@ -1,0 +1,204 @@
+"""Deadlines with their defaults, on a clock that the test moves. They are swept once a second, hence the margins."""
+
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.loop import Client, SteppedServer, Transport
+from tests.wire import apps
+from tests.wire.recorder import CALL, Environ, Recorder
+
+GET = b"GET /p HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+CHUNKED = b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+PIECE = b"x" * 65536
+
+MARGIN = 2  # seconds: a sweep a second, and deadlines moved only when a second has passed
+
+
+@pytest.fixture
+def server(transport: Transport, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SteppedServer]:
+    with SteppedServer(Recorder(apps.echo), tmp_path_factory.mktemp("s"), transport) as server:
+        yield server
+
+
+def assert_open_after(server: SteppedServer, client: Client, seconds: float) -> None:
+    before = len(client.statuses)
+    server.advance(seconds)
+    server.settle()
+    client.receive()
+    assert client.ending is None
+    assert len(client.statuses) == before
+
+
+def assert_closed_after(server: SteppedServer, client: Client, seconds: float, statuses: list[int]) -> None:
+    server.advance(seconds)
+    client.await_end()
+    assert client.ending == "eof"
+    assert client.statuses == statuses
+    assert client.reader.violations == []
+    assert not client.reader.partial
+    if statuses and statuses[-1] >= 400:
+        assert client.responses[-1].get("connection") == "close"
+
+
+def test_a_silent_client_is_closed_without_a_word_after_10_seconds(server: SteppedServer) -> None:
+    with server.connection() as client:
+        assert_open_after(server, client, 10 - MARGIN)
+        assert_closed_after(server, client, 2 * MARGIN, [])
+
+
+@pytest.mark.parametrize("part", [b"G", b"GET / HTTP/1.1\r\n", GET[:-1]], ids=["byte", "line", "almost"])
+def test_half_a_head_gets_408_after_10_seconds(server: SteppedServer, part: bytes) -> None:
+    with server.connection() as client:
+        client.send(part)
+        assert_open_after(server, client, 10 - MARGIN)
+        assert_closed_after(server, client, 2 * MARGIN, [408])
+        assert server.app.calls == []
+
+
+def test_bytes_that_trickle_do_not_move_the_deadline_of_the_head(server: SteppedServer) -> None:
+    with server.connection() as client:
+        client.send(b"GET / HTTP/1.1\r\nX: ")
+        for _ in range(10 - MARGIN):
+            assert_open_after(server, client, 1)
+            client.send(b"y")
+        assert_closed_after(server, client, 2 * MARGIN, [408])
+
+
+def test_half_a_second_head_gets_408_after_10_seconds(server: SteppedServer) -> None:
+    with server.connection() as client:
+        client.exchange(GET)
+        client.send(b"GET / HTTP/1.1\r\n")
+        assert_open_after(server, client, 10 - MARGIN)
+        assert_closed_after(server, client, 2 * MARGIN, [200, 408])
+        assert len(server.app.calls) == 1
+
+
+def test_a_head_in_time_is_served(server: SteppedServer) -> None:
+    with server.connection() as client:
+        client.send(GET[:10])
+        assert_open_after(server, client, 10 - MARGIN)
+        assert client.exchange(GET[10:]).status == 200
+
+
+def test_an_idle_connection_is_closed_without_a_word_after_2_seconds(server: SteppedServer) -> None:
+    with server.connection() as client:
+        client.exchange(GET)
+        assert_open_after(server, client, 1)
+        assert_closed_after(server, client, 2 + MARGIN, [200])
+
+
+def test_keep_alive_starts_anew_with_each_answer(transport: Transport, tmp_path: Path) -> None:
+    with SteppedServer(Recorder(apps.echo), tmp_path, transport, keepalive=10) as server:
+        with server.connection() as client:
+            for _ in range(4):
+                assert client.exchange(GET).status == 200
+                assert_open_after(server, client, 10 - MARGIN)
+            assert_closed_after(server, client, 2 * MARGIN, [200] * 4)
+
+
+@pytest.mark.parametrize("start", [POST + b"x", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
+def test_a_body_that_stops_gets_408_after_30_seconds(server: SteppedServer, start: bytes) -> None:
+    # Within the first 10 seconds the pace does not matter; after them 30 idle ones must not pass either.
+    with server.connection() as client:
+        client.send(start)
+        assert_open_after(server, client, 10 - MARGIN)
+        assert_closed_after(server, client, 30 - 10 + 2 * MARGIN, [408])
+        assert server.app.calls == []
+
+
+def test_a_body_may_be_slow_for_10_seconds_only(server: SteppedServer) -> None:
+    with server.connection() as client:
+        client.send(POST)
+        for _ in range(10 - MARGIN):
+            client.send(b"x" * 100)
+            assert_open_after(server, client, 1)
+        client.send(b"x" * 100)
+        assert_closed_after(server, client, 2 * MARGIN, [408])
+        assert server.app.calls == []
+
+
+@pytest.mark.parametrize(("start", "piece", "end"), [
+    (POST, b"x" * 2000, b""),
+    (CHUNKED, b"7d0\r\n" + b"x" * 2000 + b"\r\n", b"0\r\n\r\n"),
+], ids=["length", "chunked"])  # fmt: skip
+def test_a_body_with_a_steady_pace_takes_its_time(
+    server: SteppedServer, start: bytes, piece: bytes, end: bytes
+) -> None:
+    with server.connection() as client:
+        client.send(start)
+        for _ in range(50):
+            client.send(piece)
+            server.advance(1)
+        client.receive()
+        if end:
+            client.send(end)
+        assert client.await_responses(1)[0].status == 200
+        assert server.app.calls[0].body == b"x" * 100000
+
+
+class Long:
+    """An application whose answer is more than the buffers between it and the client take."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def __call__(self, environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        environ[CALL].body = b""
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(200):
+            yield PIECE
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_client_that_reads_nothing_is_dropped_after_30_seconds(transport: Transport, tmp_path: Path) -> None:
+    app = Long()
+    with SteppedServer(Recorder(app), tmp_path, transport) as server:
+        client = server.connect()
+        client.put(GET)
+        server.settle()
+        server.advance(30 - MARGIN)
+        assert server.server.connections == 1
+        assert app.closed == 0
+        server.advance(2 * MARGIN)
+        server.settle()
+        assert server.server.connections == 0
+        assert app.closed == 1
+        client.receive()
+        assert not client.responses[0].complete
+        client.close()
+
+
+def test_a_client_that_reads_slowly_is_served(transport: Transport, tmp_path: Path) -> None:
+    with SteppedServer(Recorder(Long()), tmp_path, transport) as server, server.connection() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.put(GET)
+        server.settle()
+        rounds = 0
+        while not (client.responses and client.responses[0].complete):
+            server.advance(20)
+            assert server.server.connections == 1
+            client.receive()
+            server.settle()
+            rounds += 1
+        assert rounds > 2
+        assert client.responses[0].body == PIECE * 200
+
+
+def test_lingering_lasts_2_seconds(server: SteppedServer) -> None:
+    client: Any = server.connect()
+    client.send(b"BAD\r\n\r\n")
+    client.await_end()
+    assert server.server.connections == 1
+    server.advance(2 + MARGIN)
+    assert server.server.connections == 0
+    client.close()
