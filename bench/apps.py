@@ -1,12 +1,14 @@
 """The WSGI application that every measured server runs, one route for each workload.
 
-Every path without a route of its own is the hello application, so that a workload may change its
-path with every request. Standard library only: the servers live in environments of their own.
+Every path without a route of its own is the hello application, written out in `app` so that nothing
+but one look-up is measured beside the server. Standard library only: the servers live in
+environments of their own.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,11 +20,6 @@ HELLO = b"Hello, World!"
 PAGE = b"0123456789abcdef" * 4096
 CHUNK = b"A line of a generated page, written while it is sent.\n" * 16
 CHUNKS = 8
-
-
-def hello(environ: Environ, start_response: StartResponse) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
-    return [HELLO]
 
 
 def hello_without_length(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -50,10 +47,19 @@ def generated(environ: Environ, start_response: StartResponse) -> Iterator[bytes
         yield CHUNK
 
 
+def paused(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """As `generated`, with a pause after the first piece, which shows whether it is sent at once."""
+    for number, piece in enumerate(generated(environ, start_response)):
+        if number == 1:
+            time.sleep(0.25)
+        yield piece
+
+
 def mark(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """Calls a C function that servers do not: where callgrind begins a new count."""
     os.getsid(0)
-    return hello(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return [HELLO]
 
 
 ROUTES: dict[str, Application] = {
@@ -62,8 +68,13 @@ ROUTES: dict[str, Application] = {
     "/page": page,
     "/generated": generated,
     "/mark": mark,
+    "/paused": paused,
 }
 
 
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    return ROUTES.get(environ["PATH_INFO"], hello)(environ, start_response)
+    route = ROUTES.get(environ["PATH_INFO"])
+    if route is not None:
+        return route(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return [HELLO]

@@ -118,8 +118,11 @@ class Comparison:
             return
         try:
             server.check()
-            if not probe(server.port, workload):
+            finding = probe(server.port, workload)
+            if not finding.keeps_alive:
                 self.report.closing.add((server.name, workload.name))
+            if not finding.streams:
+                self.report.withholding.add((server.name, workload.name))
             cpu_before = server.cpu_seconds()
             outcome = self.apply_load(server, workload, self.seconds)
             cpu_seconds = server.cpu_seconds() - cpu_before

@@ -1,21 +1,20 @@
 """User-space instructions per request, counted by callgrind: the figure that noise cannot touch.
 
-The server runs under valgrind and one keep-alive connection asks one request after another: what is
-counted is everything from one epoll_wait to the next, the application included, the kernel
-excluded. The application's route /mark calls getsid, at which callgrind writes the counts so far and
-begins anew; the counts between two marks, less those of a mark itself, are those of the requests.
+The server runs under valgrind and one keep-alive connection asks one request after another: what
+is counted is everything from one epoll_wait to the next, the application included, the kernel
+excluded. The application's route /mark calls getsid, at which callgrind writes the counts so far
+and begins anew; the counts between two marks, less those of a mark, are those of the requests.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,10 +31,12 @@ WARM_UP = 200  # requests before the count begins
 PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
 MUST = {"hello": 9_000, "browser": 20_000}
 MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
+PYTHON = tuple(name for name in servers.NAMES if name != "limit")  # those that run /mark
 DUMPED = re.compile(r"^desc: Trigger: --dump-before=.*$", re.MULTILINE)
 PART = re.compile(r"^part: (\d+)$", re.MULTILINE)
 TOTAL = re.compile(r"^(?:totals|summary): (\d+)$", re.MULTILINE)
-COST = re.compile(r"^ *([\d,]+) .*?\)  (.*)$", re.MULTILINE)
+NAMED = re.compile(r"(c?fn)=(\(\d+\))(?: (.*))?$")
+COST = re.compile(r"[+*-]?\d* ?\d+")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Figure:
 def ask(client: socket.socket, workload: Workload, requests: int) -> None:
     """Raises ProbeError when an answer is wrong or the connection ends."""
     payloads = workload.payloads
-    for number in range(requests):
+    for number in range(requests // workload.depth):
         if not exchange(client, payloads[number % len(payloads)], workload):
             raise ProbeError("does not keep the connection")
 
@@ -68,20 +69,30 @@ def dumps(folder: Path) -> list[tuple[int, Path]]:
 
 
 def most_expensive(path: Path, functions: int, requests: int) -> list[str]:
-    """Lines of callgrind_annotate: what each function itself costs a request."""
-    done = subprocess.run(
-        ["callgrind_annotate", "--inclusive=no", "--threshold=100", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    rows = [(int(cost.replace(",", "")), name) for cost, name in COST.findall(done.stdout)]
-    return [
-        f"{cost / requests:10,.0f}  {name}"
-        for cost, name in rows
-        if not name.startswith("PROGRAM TOTALS")
-    ][:functions]
+    """The functions that themselves, without their callees, cost a request the most."""
+    costs = self_costs(path.read_text().splitlines())
+    return [f"{cost / requests:10,.0f}  {name}" for name, cost in costs.most_common(functions)]
+
+
+def self_costs(lines: Sequence[str]) -> Counter[str]:
+    """Instructions by function, from callgrind's format: a name is spelled out only once."""
+    names: dict[str, str] = {}
+    costs: Counter[str] = Counter()
+    function, callee = "", False
+    for line in lines:
+        if named := NAMED.match(line):
+            kind, number, name = named.groups()
+            if name:
+                names[number] = name
+            if kind == "fn":
+                function = names[number]
+        elif line.startswith("calls="):
+            callee = True  # the next line is the cost of what was called
+        elif COST.match(line):
+            if not callee:
+                costs[function] += int(line.split()[1])
+            callee = False
+    return costs
 
 
 def count(
@@ -97,9 +108,9 @@ def count(
         folder = Path(name)
         command = [
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out.%p"),
-            *("--quiet", "--dump-before=*getsid*", *programs.command(server, port)),
+            *("--quiet", "--dump-before=getsid", *programs.command(server, port)),
         ]
-        fixed = {**os.environ, "PYTHONHASHSEED": "0"}
+        fixed = {"PYTHONHASHSEED": "0"}
         with Running(server.name, command, port, environment=fixed, patience=PATIENCE):
             for workload in chosen:
                 with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
@@ -113,14 +124,15 @@ def count(
         figures = []
         for place, workload in enumerate(chosen):
             (mark, _), (total, path) = written[3 * place + 1 : 3 * place + 3]
-            costs = most_expensive(path, functions, requests) if functions else []
-            figures.append(Figure(workload.name, (total - mark) / requests, costs))
+            asked = requests // workload.depth * workload.depth
+            costs = most_expensive(path, functions, asked)
+            figures.append(Figure(workload.name, (total - mark) / asked, costs))
         return figures
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Count instructions per request by callgrind.")
-    parser.add_argument("--servers", nargs="+", choices=servers.NAMES, default=["fastwsgi"])
+    parser.add_argument("--servers", nargs="+", choices=PYTHON, default=["fastwsgi"])
     parser.add_argument(
         "--workloads", nargs="+", choices=workloads.NAMES, default=["hello", "browser"]
     )
@@ -153,8 +165,6 @@ def report(name: str, programs: Programs, options: argparse.Namespace) -> bool:
     """Counts for one server and prints; False when that fails or a budget is exceeded."""
     chosen = [workloads.find(workload) for workload in options.workloads]
     try:
-        if name == "limit":
-            programs.compile_limit()
         figures = count(servers.find(name), programs, chosen, options.requests, options.functions)
     except (ServerError, ProbeError, MalformedAnswerError, OSError) as error:
         print(f"{name}: {error}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 
 from answer import Answer, MalformedAnswerError, take_answer
 from workloads import Workload
@@ -14,19 +15,42 @@ class ProbeError(Exception):
     """The server answers this workload wrongly; the message says how."""
 
 
-def probe(port: int, workload: Workload) -> bool:
-    """Sends the workload's first payloads and verifies every answer.
+@dataclass(frozen=True)
+class Finding:
+    """What a probe saw of a server whose answers are right."""
 
-    Returns whether the connection is still open after the first payload. Raises ProbeError.
-    """
+    keeps_alive: bool
+    """Whether the connection stays open after an answer."""
+    streams: bool
+    """Whether a piece is sent before the application makes the next, as PEP 3333 demands."""
+
+
+def probe(port: int, workload: Workload) -> Finding:
+    """Sends the workload's first payloads and verifies every answer. Raises ProbeError."""
     try:
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
-            for payload in workload.payloads[:2] * 2:
-                if not exchange(client, payload, workload):
-                    return False
-        return True
+        keeps_alive = converse(port, workload)
+        return Finding(keeps_alive, not workload.paused or streams(port, workload))
     except (OSError, MalformedAnswerError) as error:
         raise ProbeError(str(error)) from error
+
+
+def converse(port: int, workload: Workload) -> bool:
+    """Sends some payloads one after another; False when the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
+        return all(exchange(client, payload, workload) for payload in workload.payloads[:2] * 2)
+
+
+def streams(port: int, workload: Workload) -> bool:
+    """Whether bytes of the body come before the application's pause, so before the whole answer."""
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
+        client.sendall(workload.paused)
+        received = bytearray()
+        while workload.body[:16] not in received:
+            data = client.recv(65536)
+            if not data:
+                raise ProbeError("connection closed before the body")
+            received += data
+        return take_answer(received) is None
 
 
 def exchange(client: socket.socket, payload: bytes, workload: Workload) -> bool:

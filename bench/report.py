@@ -69,6 +69,8 @@ class Report:
     """Why a server, workload could not be measured; workload '' stands for all."""
     closing: set[tuple[str, str]] = field(default_factory=set)
     """Server, workload pairs that do not keep connections alive."""
+    withholding: set[tuple[str, str]] = field(default_factory=set)
+    """Server, workload pairs that send nothing until the whole answer is there."""
     interrupted: bool = False
 
     def failure(self, server: str, workload: str) -> str:
@@ -89,11 +91,16 @@ class Report:
         return Ratio(median(pairs), min(pairs), max(pairs)) if pairs else None
 
     def best_peer(self, workload: str, figure: Figure) -> str | None:
-        """The peer with the highest median figure: one for all rounds, not the luckiest of each."""
+        """The peer with the highest median figure: one for all rounds, not the luckiest of each.
+
+        A peer that withholds pieces does another, easier thing and is no candidate.
+        """
         figures = {
             server.name: median(map(figure, measured))
             for server in servers.TABLE
-            if server.peer and (measured := self.of(server.name, workload))
+            if server.peer
+            and (server.name, workload) not in self.withholding
+            and (measured := self.of(server.name, workload))
         }
         return max(figures, key=figures.__getitem__, default=None)
 
@@ -121,6 +128,8 @@ class Report:
         remarks = []
         if (server, workload) in self.closing:
             remarks.append("no keep-alive")
+        if (server, workload) in self.withholding:
+            remarks.append("withholds pieces until the last, no peer here")
         if errors := sum(m.errors for m in measured):
             remarks.append(f"{errors} errors in {sum(m.requests for m in measured)}")
         if reason := self.failure(server, workload):
@@ -181,6 +190,7 @@ class Report:
                 for (server, workload), reason in self.failures.items()
             ],
             "no_keep_alive": sorted(self.closing),
+            "withholding": sorted(self.withholding),
             "verdicts": {w.name: self.verdict(w.name) for w in self.shown()},
         }
 

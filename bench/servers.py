@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,11 +20,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 FOLDER = Path(__file__).parent
 START = 15.0  # seconds a server may take until it accepts
 STOP = 5.0  # seconds a server may take to leave after SIGTERM
+# What a developer's environment may hold that changes a server's settings.
+SCRUBBED = re.compile(r"(FASTWSGI|GUNICORN|GRANIAN)_\w+|WEB_CONCURRENCY|PORT")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -221,6 +225,10 @@ def free_port() -> int:
         return port
 
 
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not SCRUBBED.fullmatch(name)}
+
+
 @contextmanager
 def pinned(cpus: Sequence[int]) -> Iterator[None]:
     """Processes started inside run on these cores only; none named means no pinning."""
@@ -243,10 +251,13 @@ class Running:
         port: int,
         cpus: Sequence[int] = (),
         *,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         patience: float = START,
     ) -> None:
-        """Returns when the server accepts connections on `port`. Raises ServerError."""
+        """Returns when the server accepts connections on `port`. Raises ServerError.
+
+        `environment` is added to this process's own, less what would change settings.
+        """
         self.name, self.port = name, port
         self.output = tempfile.TemporaryFile(prefix="bench-")  # noqa: SIM115 - closed by stop
         try:
@@ -254,7 +265,7 @@ class Running:
                 self.process = subprocess.Popen(
                     command,
                     cwd=FOLDER,
-                    env=environment,
+                    env={**clean_environment(), **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=self.output,
                     stderr=self.output,

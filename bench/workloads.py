@@ -27,6 +27,8 @@ class Workload:
     """Requests sent at once on one connection."""
     fits_limit: bool = False
     """Whether limit.c, which knows only the hello answer, can take part."""
+    paused: bytes = b""
+    """A request for the same answer with a pause in it: a server has to send what came before."""
 
     @property
     def payloads(self) -> tuple[bytes, ...]:
@@ -99,6 +101,7 @@ TABLE = (
         "answer generated in eight pieces, sent chunked",
         (get("/generated"),),
         apps.CHUNK * apps.CHUNKS,
+        paused=get("/paused"),
     ),
 )
 NAMES = tuple(workload.name for workload in TABLE)

@@ -1,7 +1,7 @@
 """The request body as PEP 3333's input stream ("Input and Error Streams").
 
-How it works: bytes are collected in memory up to a limit, beyond it in an unnamed temporary file. Memory grows with what
-has arrived, never with what a Content-Length promises. When the body is complete the same object is wsgi.input.
+How it works: bytes are collected in memory up to a limit, beyond it in an unnamed temporary file. Memory grows with
+what has arrived, never with what a Content-Length promises. When the body is complete the same object is wsgi.input.
 
 Laws: a read never passes the end of the body, and the end is b"". The file has no name, so nothing is left behind.
 """
@@ -12,7 +12,6 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-
 
 
 @cython.final
@@ -84,16 +83,20 @@ cdef class RequestBody:
         cdef char *end = <char *>memchr(start, c"\n", limit) if limit else NULL
         return limit if end == NULL else <size_t>(end - start) + 1
 
+    # A read for more than there is would have memory set aside for it.
+    cdef size_t left_in_file(self, object size) except? 0:
+        return bounded(size, <size_t>(self.received - <int64_t>self.file.tell()))
+
     def read(self, size=-1):
         """Read at most `size` bytes; all that is left for a negative size or None. b"" at the end."""
         if self.file is not None:
-            return self.file.read(-1 if size is None else size)
+            return self.file.read(self.left_in_file(size))
         return self.take(bounded(size, self.length - self.position))
 
     def readline(self, size=-1):
         """Read one line with its line feed, at most `size` bytes of it."""
         if self.file is not None:
-            return self.file.readline(-1 if size is None else size)
+            return self.file.readline(self.left_in_file(size))
         return self.take(self.line_end(bounded(size, self.length - self.position)))
 
     def readlines(self, hint=-1):

@@ -27,6 +27,7 @@ from fastwsgi._parser cimport (
     SEEN_HOST,
     Span,
     TRANSFER_ENCODING_FIELD,
+    name_hash,
 )
 
 cdef extern from "Python.h":
@@ -77,8 +78,6 @@ cdef inline str text_of(const char *data, Span span):
 
 cdef inline str method_of(const char *data, Span span):
     cdef const char *p = data + span.start
-    if span.length == 3 and memcmp(p, b"GET", 3) == 0:
-        return GET
     if span.length == 4 and memcmp(p, b"POST", 4) == 0:
         return POST
     if span.length == 4 and memcmp(p, b"HEAD", 4) == 0:
@@ -135,10 +134,12 @@ cdef class EnvironBuilder:
 
     def __init__(self, template):
         cdef int filler
-        self.template = dict(template)
-        for filler in range(len(self.template), GROWN):
+        cdef int size
+        self.template = {**template, REQUEST_METHOD: GET}
+        size = len(self.template)
+        for filler in range(size, GROWN):
             self.template[filler] = None
-        for filler in range(len(template), GROWN):
+        for filler in range(size, GROWN):
             del self.template[filler]
         self.indexes = {}
         for name in SHARED_VALUES + OTHER_NAMES:
@@ -156,7 +157,8 @@ cdef class EnvironBuilder:
         cdef Seen seen
         cdef uint32_t i
         cdef str target = text_of(data, head.target)
-        environ[REQUEST_METHOD] = method_of(data, head.method)
+        if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
+            environ[REQUEST_METHOD] = method_of(data, head.method)
         environ[RAW_URI] = target
         if head.path.length == 0:  # absolute form without a path means the root (RFC 9110 4.2.3)
             environ[PATH_INFO] = SLASH
@@ -203,7 +205,8 @@ cdef class EnvironBuilder:
         environ[<object>slot.key] = self.slot_value(slot, data + field.value.start, field.value.length)
         return 0
 
-    # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by "; ".
+    # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by
+    # "; ".
     cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1:
         cdef str key = key_of(data + field.name.start, field.name.length)
         cdef str value = text_of(data, field.value)
@@ -252,8 +255,5 @@ cdef class EnvironBuilder:
 
     def learn(self, bytes name):
         """Put a field name into the cache before a stranger fills it with others."""
-        cdef uint32_t hash = 2166136261u
-        cdef unsigned char c
-        for c in name:
-            hash = (hash ^ c) * 16777619u
-        self.find(name, <uint32_t>len(name), hash)
+        cdef uint32_t length = <uint32_t>len(name)
+        self.find(name, length, name_hash(name, length))

@@ -18,7 +18,8 @@ cdef enum Flow:
 cdef class Exchange:
     cdef dict environ                 # PEP 3333; belongs to the application once it was dispatched
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
-    cdef str mistake                  # what the protocol had to correct in the response, for the handler to log; or None
+    cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
+    cdef readonly object remote_addr  # str; "" for a client without an address
     # For the access log; filled only where one is wanted.
     cdef readonly object status       # str, as the application gave it
     cdef readonly object headers      # list of (name, value)

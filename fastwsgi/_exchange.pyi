@@ -1,6 +1,7 @@
 from typing import Any
 
 class Exchange:
+    remote_addr: str
     status: str
     headers: list[tuple[str, str]]
     body_bytes: int

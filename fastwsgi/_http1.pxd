@@ -86,7 +86,6 @@ cdef class Connection(Exchange):
     cdef uint32_t watched             # epoll events registered
     cdef uint32_t answered            # requests on this connection
     cdef int64_t deadline             # milliseconds; 0: none
-    cdef readonly object remote_addr
     cdef object remote_port
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none

@@ -154,11 +154,11 @@ cdef class Http1:
             raise MemoryError
 
     def __init__(
-        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header, int limit_request_line,
-        int limit_request_fields, int limit_request_field_size, int limit_request_head, int64_t limit_request_body,
-        size_t body_buffer_size, open_spool, double header_timeout, double body_timeout, int64_t body_min_rate,
-        double send_timeout, double keepalive, uint32_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
-        on_done, on_refusal, on_change, on_max_requests,
+        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header,
+        int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
+        int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
+        int64_t body_min_rate, double send_timeout, double keepalive, uint32_t keepalive_requests,
+        int64_t output_buffer_size, int64_t max_requests, on_done, on_refusal, on_change, on_max_requests,
     ):
         self.reactor = reactor
         self.clock = clock
@@ -735,7 +735,9 @@ cdef class Connection(Exchange):
             if segment.data != NULL:
                 n = send(self.fd, segment.data, <size_t>segment.left, MSG_DONTWAIT | MSG_NOSIGNAL)
             else:
-                n = send_from_file(self.fd, segment.fd, &segment.offset, <size_t>min(segment.left, self.http.high_water))
+                n = send_from_file(
+                    self.fd, segment.fd, &segment.offset, <size_t>min(segment.left, self.http.high_water)
+                )
             if n < 0:
                 return WAIT if errno == EAGAIN or errno == EINTR else GONE
             if n == 0:  # the file has become shorter than it was

@@ -120,7 +120,7 @@ cdef struct Span:
 cdef struct Field:
     Span name
     Span value                        # without the white space around it
-    uint32_t hash                     # of the name's bytes as they came
+    uint32_t hash                     # `name_hash` of the name as it came
     uint32_t kind                     # FieldKind
 
 
@@ -152,6 +152,9 @@ cdef struct RequestHead:
     bint chunked
     Field *fields
 
+
+# A hash of a field name's bytes, case and all.
+cdef uint32_t name_hash(const char *name, uint32_t length) noexcept nogil
 
 cdef void reset_head(RequestHead *head) noexcept nogil
 

@@ -11,7 +11,7 @@ two servers could read differently is refused. There is no lenient mode.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 ctypedef const unsigned char *bytes_t
 
@@ -24,6 +24,7 @@ cdef enum ByteClass:
     IP_LITERAL = 16                   # inside the brackets
     HEX = 32
     QUOTED = 64                       # qdtext of RFC 9110 5.6.4
+    UNDERSCORE = 128
 
 cdef uint8_t CLASSES[256]
 
@@ -59,6 +60,8 @@ cdef uint8_t classify(int c) noexcept:
         kinds |= IP_LITERAL
     if c == 9 or (c >= 0x20 and c != 0x7F and c != c'"' and c != c"\\"):
         kinds |= QUOTED
+    if c == c"_":
+        kinds |= UNDERSCORE
     return kinds
 
 
@@ -297,24 +300,23 @@ cdef inline int field_starved(uint32_t bound, uint32_t stop) noexcept nogil:
 cdef int parse_field(
     bytes_t data, uint32_t start, uint32_t bound, const Limits *limits, RequestHead *head,
 ) noexcept nogil:
-    cdef uint32_t p = start, hash = 2166136261u, stop
-    cdef bint underscore = False
+    cdef uint32_t p = start, stop, name_stop
+    cdef uint8_t kinds = 0
     cdef Field *field = &head.fields[head.field_count]
     stop = bound if bound - start <= limits.field else start + limits.field
+    name_stop = stop if stop - start <= FIELD_NAME_LIMIT else start + FIELD_NAME_LIMIT
 
     if is_blank(data[p]):
         return FOLDED_FIELD if head.lines else BAD_FIELD_NAME
-    while p < stop and is_a(data[p], TOKEN):
-        underscore |= data[p] == c"_"
-        hash = (hash ^ data[p]) * 16777619u
+    while p < name_stop and is_a(data[p], TOKEN):
+        kinds |= CLASSES[data[p]]
         p += 1
-        if p - start > FIELD_NAME_LIMIT:
-            return FIELD_TOO_LONG
     if p == stop:
         return field_starved(bound, stop)
     if data[p] != c":" or p == start:
-        return BAD_FIELD_NAME
-    field.name.start, field.name.length, field.hash = start, p - start, hash
+        return FIELD_TOO_LONG if p == name_stop and is_a(data[p], TOKEN) else BAD_FIELD_NAME
+    field.name.start, field.name.length = start, p - start
+    field.hash = name_hash(<const char *>data + start, p - start)
 
     p += 1
     while p < stop and is_blank(data[p]):
@@ -336,7 +338,22 @@ cdef int parse_field(
 
     head.lines += 1
     # A name with an underscore would collide with the hyphenated one in the environ: it is dropped, as gunicorn does.
-    return DONE if underscore else note_field(data, head, field)
+    return DONE if kinds & UNDERSCORE else note_field(data, head, field)
+
+
+# Its beginning, its end and its length tell names apart well enough for a cache that compares them anyway.
+cdef uint32_t name_hash(const char *name, uint32_t length) noexcept nogil:
+    cdef uint64_t first = 0, last = 0
+    if length >= 8:
+        memcpy(&first, name, 8)
+        memcpy(&last, name + length - 8, 8)
+    elif length >= 4:
+        memcpy(&first, name, 4)
+        memcpy(&last, name + length - 4, 4)
+    elif length > 0:
+        first, last = <unsigned char>name[0], <unsigned char>name[length - 1]
+    first = (first ^ (last << 29 | last >> 35) ^ length) * 0x9E3779B97F4A7C15u
+    return <uint32_t>(first >> 32)
 
 
 cdef int note_field(bytes_t data, RequestHead *head, Field *field) noexcept nogil:
@@ -514,10 +531,8 @@ cdef bint same_authority(bytes_t data, RequestHead *head) noexcept nogil:
 
 cdef enum ChunkState:
     SIZE = 0                          # hexadecimal digits
-    SIZE_BLANK                        # white space before ';'
     EXTENSION                         # behind ';'
     EXTENSION_NAME
-    EXTENSION_NAME_BLANK
     EXTENSION_VALUE                   # behind '='
     EXTENSION_TOKEN
     EXTENSION_QUOTED
@@ -581,11 +596,8 @@ cdef int size_line_byte(ChunkDecoder *decoder, unsigned char c) noexcept nogil:
     decoder.extensions += 1
     if decoder.line > EXTENSION_LINE_LIMIT or decoder.extensions > EXTENSION_TOTAL_LIMIT:
         return CHUNK_EXTENSIONS_TOO_LONG
-    state = next_extension_state(state, c)
-    if state == SIZE:  # no extension goes on here
-        return BAD_CHUNK_EXTENSION if decoder.state != SIZE_BLANK else BAD_CHUNK_SIZE
-    decoder.state = state
-    return MORE
+    decoder.state = next_extension_state(state, c)
+    return MORE if decoder.state != SIZE else BAD_CHUNK_EXTENSION
 
 
 cdef inline int chunk_digit(ChunkDecoder *decoder, unsigned char c) noexcept nogil:
@@ -607,8 +619,6 @@ cdef int end_chunk_size(ChunkDecoder *decoder, unsigned char c) noexcept nogil:
         decoder.state = SIZE_LF
     elif c == c";":
         decoder.state = EXTENSION
-    elif is_blank(c):
-        decoder.state = SIZE_BLANK
     else:
         return BAD_CHUNK_SIZE
     return MORE
@@ -621,9 +631,9 @@ cdef int start_chunk(ChunkDecoder *decoder) noexcept nogil:
     return MORE
 
 
-# RFC 9112 7.1.1: *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ). SIZE means: not allowed.
+# *( ";" name [ "=" ( token / quoted-string ) ] ) of RFC 9112 7.1.1. The white space that it allows around ";" and "="
+# is refused: other servers read it in ways of their own. SIZE means: not allowed.
 cdef uint8_t next_extension_state(uint8_t state, unsigned char c) noexcept nogil:
-    cdef bint blank = is_blank(c)
     if state == EXTENSION_QUOTED:
         if c == c'"':
             return EXTENSION_END
@@ -633,20 +643,16 @@ cdef uint8_t next_extension_state(uint8_t state, unsigned char c) noexcept nogil
     if state == EXTENSION_ESCAPE:
         return EXTENSION_QUOTED if c == 9 or (c >= 0x20 and c != 0x7F) else SIZE
     if state == EXTENSION:
-        return EXTENSION if blank else EXTENSION_NAME if is_a(c, TOKEN) else SIZE
+        return EXTENSION_NAME if is_a(c, TOKEN) else SIZE
     if state == EXTENSION_VALUE:
-        if c == c'"':
-            return EXTENSION_QUOTED
-        return EXTENSION_VALUE if blank else EXTENSION_TOKEN if is_a(c, TOKEN) else SIZE
+        return EXTENSION_QUOTED if c == c'"' else EXTENSION_TOKEN if is_a(c, TOKEN) else SIZE
     if (state == EXTENSION_NAME or state == EXTENSION_TOKEN) and is_a(c, TOKEN):
         return state
-    if c == c"=" and (state == EXTENSION_NAME or state == EXTENSION_NAME_BLANK):
+    if c == c"=" and state == EXTENSION_NAME:
         return EXTENSION_VALUE
     if c == c";":
         return EXTENSION
-    if blank:
-        return EXTENSION_NAME_BLANK if state == EXTENSION_NAME or state == EXTENSION_NAME_BLANK else SIZE_BLANK
-    return SIZE_LF if c == 13 and state != SIZE_BLANK and state != EXTENSION_NAME_BLANK else SIZE
+    return SIZE_LF if c == 13 else SIZE
 
 
 # What follows chunk data, and the trailer section. Returns MORE, DONE or a refusal.

@@ -1,6 +1,7 @@
 # From a status and headers to bytes. Every byte of a head is validated while it is copied.
 
-from libc.stdint cimport int64_t
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint32_t
 
 
 # Bytes on their way out; owned by a worker, reused for every request.
@@ -30,7 +31,25 @@ cdef struct ResponseHead:
     bint close_asked                  # the application sent Connection: close
 
 
+cdef enum:
+    LINES = 64                        # a power of two
+    LINE_LIMIT = 104                  # longer lines are made anew each time
+
+
+# A field line as it was made from a tuple of two str, which cannot change while it is kept.
+cdef struct FieldLine:
+    PyObject *field                   # the tuple, owned; NULL: free
+    int64_t content_length            # -1: it is no Content-Length
+    uint32_t length
+    char text[LINE_LIMIT]
+
+
 cdef class HeadWriter:
+    cdef FieldLine lines[LINES]
+    cdef object status                # the str of the status line below
+    cdef int status_code
+    cdef size_t status_length
+    cdef char status_line[64]
     cdef bytes server                 # the whole Server line, or nothing
     cdef object dropped               # the hop-by-hop field that the last head was robbed of (RFC 9110 7.6.1), or None
     cdef int64_t second               # of the Date line below
@@ -41,6 +60,9 @@ cdef class HeadWriter:
     # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
     cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1
 
+    cdef int put_status(self, Output *out, object status) except -1
+    cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1
+    cdef int learn(self, FieldLine *line, tuple field, const Output *out, size_t start, int64_t content_length) except -1
     cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1
     cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1
     cdef int put_field(self, Output *out, object name, object value, ResponseHead *head) except -1

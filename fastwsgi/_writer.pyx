@@ -1,7 +1,9 @@
 """Header serialisation: the application's status and fields into one output buffer (RFC 9112 3.1.2, 5).
 
 How it works: names and values are read where the str objects keep them, checked by table or by sixteen bytes at a time,
-and copied once. Date and Server stand ready as one block that changes when the second does.
+and copied once. A (name, value) tuple that comes again, as constants do, is known by its identity and its line is copied
+as it was made; the tuple is kept for that, so no other object can have its address. Date and Server stand ready as one
+block that changes when the second does.
 
 Laws: what is refused leaves nothing behind, the buffer is cut back to where it was. Framing and the connection belong
 to the server: `Transfer-Encoding`, `Connection` and the other hop-by-hop fields of the application are left out and
@@ -9,9 +11,11 @@ reported, and so are its `Date` and `Server`, as gunicorn does.
 """
 
 cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy, memset
 from libc.time cimport gmtime_r, time_t, tm
 from libc.stdio cimport snprintf
 
@@ -101,7 +105,9 @@ cdef int put_chunk_size(Output *out, size_t size) except -1:
 
 
 # The lengths that a name must have to be looked at closer: one test for nearly every field.
-cdef uint32_t NOTED_LENGTHS = (1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 14 | 1 << 17 | 1 << 18 | 1 << 19)
+cdef uint32_t NOTED_LENGTHS = (
+    1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 14 | 1 << 17 | 1 << 18 | 1 << 19
+)
 
 
 cdef inline bint is_name(const unsigned char *p, Py_ssize_t length, const char *name) noexcept nogil:
@@ -158,6 +164,14 @@ cdef int64_t parse_length(const unsigned char *p, Py_ssize_t length) except -1:
     return number
 
 
+# Whether a Content-Length is to be sent: not with every status (RFC 9110 8.6).
+cdef bint note_length(int64_t length, ResponseHead *head) except -1:
+    if head.content_length >= 0:
+        raise ApplicationError("Content-Length is given twice")
+    head.content_length = length
+    return head.status >= 200 and head.status != 204
+
+
 cdef int parse_status(object status) except -1:
     cdef const unsigned char *p = latin_bytes(status, "the status")
     cdef Py_ssize_t length = PyUnicode_GET_LENGTH(status)
@@ -175,6 +189,14 @@ cdef class HeadWriter:
 
     Raises ValueError for a value that no field can have.
     """
+
+    def __cinit__(self):
+        memset(self.lines, 0, sizeof(self.lines))
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(LINES):
+            Py_XDECREF(self.lines[i].field)
 
     def __init__(self, str server not None):
         cdef bytes value = server.encode("latin-1")
@@ -199,13 +221,10 @@ cdef class HeadWriter:
     cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1:
         cdef size_t before = out.length
         try:
-            head.status = parse_status(status)
             head.content_length = -1
             head.close_asked = False
             self.dropped = None
-            append(out, b"HTTP/1.1 ", 9)
-            append(out, <const char *>PyUnicode_DATA(status), PyUnicode_GET_LENGTH(status))
-            append(out, b"\r\n", 2)
+            head.status = self.put_status(out, status)
             self.put_common(out, wall)
             self.put_fields(out, headers, head)
         except BaseException:
@@ -213,9 +232,29 @@ cdef class HeadWriter:
             raise
         return 0
 
+    # "HTTP/1.1 NNN reason" CR LF; returns NNN.
+    cdef int put_status(self, Output *out, object status) except -1:
+        cdef Py_ssize_t length
+        cdef int code
+        if status is self.status:
+            append(out, self.status_line, self.status_length)
+            return self.status_code
+        code = parse_status(status)
+        length = PyUnicode_GET_LENGTH(status)
+        append(out, b"HTTP/1.1 ", 9)
+        append(out, <const char *>PyUnicode_DATA(status), length)
+        append(out, b"\r\n", 2)
+        if length + 11 <= <Py_ssize_t>sizeof(self.status_line):
+            self.status, self.status_code, self.status_length = status, code, length + 11
+            memcpy(self.status_line, out.data + out.length - self.status_length, self.status_length)
+        return code
+
     cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1:
         cdef list fields
         cdef object field
+        cdef FieldLine *line
+        cdef size_t start
+        cdef int64_t before
         if type(headers) is list:
             fields = headers
         else:
@@ -224,10 +263,38 @@ cdef class HeadWriter:
             except TypeError:
                 raise ApplicationError("the headers must be a list of (name, value) tuples") from None
         for field in fields:
-            if type(field) is tuple and len(<tuple>field) == 2:
+            line = &self.lines[(<size_t><void *>field >> 4 ^ <size_t><void *>field >> 10) & (LINES - 1)]
+            if line.field == <PyObject *>field:
+                self.put_known(out, line, head)
+            elif type(field) is tuple and len(<tuple>field) == 2:
+                start = out.length
+                before = head.content_length
                 self.put_field(out, (<tuple>field)[0], (<tuple>field)[1], head)
+                if start < out.length <= start + LINE_LIMIT:
+                    self.learn(line, <tuple>field, out, start, -1 if before >= 0 else head.content_length)
             else:
                 self.put_pair(out, field, head)
+        return 0
+
+    cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1:
+        if line.content_length >= 0:
+            if not note_length(line.content_length, head):
+                return False
+        append(out, line.text, line.length)
+        return True
+
+    # Keep the line that `field` has just made, which stands in `out` from `start`.
+    cdef int learn(
+        self, FieldLine *line, tuple field, const Output *out, size_t start, int64_t content_length,
+    ) except -1:
+        if type(field[0]) is not str or type(field[1]) is not str:
+            return 0
+        Py_INCREF(field)
+        Py_XDECREF(line.field)
+        line.field = <PyObject *>field
+        line.content_length = content_length
+        line.length = <uint32_t>(out.length - start)
+        memcpy(line.text, out.data + start, line.length)
         return 0
 
     cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1:
@@ -257,10 +324,7 @@ cdef class HeadWriter:
         if kind != ORDINARY:
             if kind != LENGTH:
                 return self.drop_field(kind, name, v, value_length, head)
-            if head.content_length >= 0:
-                raise ApplicationError("Content-Length is given twice")
-            head.content_length = parse_length(v, value_length)
-            if head.status < 200 or head.status == 204:  # RFC 9110 8.6: no Content-Length there
+            if not note_length(parse_length(v, value_length), head):
                 return 0
         p[name_length] = c":"
         p[name_length + 1] = c" "

@@ -1,7 +1,7 @@
 """One application call after PEP 3333: start_response, write, the iterable, its close, wsgi.file_wrapper.
 
-How it works: `Inline` calls the application with the environ and a start_response, then hands the iterable to `respond`.
-A list or tuple of one item, the usual case, is answered without an iterator. Everything else is pulled block by block;
+How it works: `Inline` calls the application with the environ and a start_response, then hands the iterable to
+`respond`. A list or tuple of one item, the usual case, is answered without an iterator. Everything else is pulled block by block;
 when the client does not keep up, `pump` stops and goes on when the protocol says that the output has drained.
 
 Laws: the head is serialised when the first body byte, or the end, is known (PEP 3333, "The start_response() Callable").
@@ -14,6 +14,7 @@ from cpython.object cimport PyObject
 
 from fastwsgi._exchange cimport Dispatcher, Exchange, GONE, WAIT
 
+import io
 import os
 import stat
 
@@ -86,7 +87,8 @@ cdef class StartResponse:
         try:
             self.iterator = iter(iterable)
         except TypeError:
-            raise ApplicationError(f"the application returned {type(iterable).__name__}, which is no iterable") from None
+            what = type(iterable).__name__
+            raise ApplicationError(f"the application returned {what}, which is no iterable") from None
         return self.pump()
 
     cdef bint respond_file(self, FileWrapper wrapper) except -1:
@@ -159,15 +161,26 @@ cdef class FileWrapper:
             close()
 
     cdef tuple region(self):
+        if not reads_its_descriptor(self.filelike):
+            return None
         try:
             fd = self.filelike.fileno()
             found = os.fstat(fd)
             offset = self.filelike.tell()
         except (AttributeError, OSError, ValueError):  # a file in memory, a pipe, a closed file
             return None
-        if not stat.S_ISREG(found.st_mode):
+        # Files of the kernel's own, as in /proc, have content and no size.
+        if not stat.S_ISREG(found.st_mode) or found.st_size <= offset:
             return None
-        return fd, offset, max(0, found.st_size - offset)
+        return fd, offset, found.st_size - offset
+
+
+# Whether read() gives the bytes of the descriptor as they are: a text file decodes them, a GzipFile unpacks them. What
+# is no io object, such as a framework's wrapper of an upload, is taken at its word.
+cdef bint reads_its_descriptor(object filelike) except -1:
+    if not isinstance(filelike, io.IOBase):
+        return True
+    return isinstance(getattr(filelike, "raw", filelike), io.FileIO)
 
 
 @cython.final

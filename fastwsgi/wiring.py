@@ -29,13 +29,15 @@ log = logging.getLogger("fastwsgi.error")
 
 
 class Server:
-    """One worker's server: a reactor, its listeners and their connections."""
+    """One worker's server: a reactor, its listeners and their connections.
 
-    def __init__(self, reactor: Reactor, http: Http1, listeners: list[Listener], limit: int) -> None:
+    `connections` bounds how many connections are open at once.
+    """
+
+    def __init__(self, reactor: Reactor, connections: int) -> None:
         self.reactor = reactor
-        self._http = http
-        self._listeners = listeners
-        self._limit = limit
+        self._limit = connections
+        self._listeners: list[Listener] = []
         self._draining = False
 
     @property
@@ -71,14 +73,32 @@ class Server:
         self._http.close()
         self.reactor.close()
 
+    def speak(self, http: Http1) -> None:
+        """Serve connections by `http` from now on."""
+        self._http = http
+        self.reactor.every_second(http.sweep)
+
+    def listen(
+        self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
+    ) -> None:
+        """Accept from `sock`; see `Listener` for `shared` and `backlog`."""
+        factory = partial(self._connect, environs)
+        listener = Listener(sock, self.reactor, factory, shared=shared, backlog=backlog)
+        self._listeners.append(listener)
+
     def adjust(self) -> None:
-        """Rest or resume accepting; called whenever the number of connections has changed."""
+        """Accept, or rest where the worker is full; called when the number of connections has changed."""
         full = self._http.connections >= self._limit
         for listener in self._listeners:
             if full:
                 listener.pause()
             else:
                 listener.resume()
+
+    def _connect(self, environs: EnvironBuilder, fd: int, address: Any) -> None:
+        self._http.connect(environs, fd, address)
+        if self._http.connections >= self._limit:
+            self.adjust()
 
     def _finish(self) -> None:
         for listener in self._listeners:
@@ -103,10 +123,9 @@ def build(
     is called, once. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
-    reactor = Reactor(clock)
-    listeners: list[Listener] = []
+    server = Server(Reactor(clock), settings.worker_connections)
     http = Http1(
-        reactor=reactor,
+        reactor=server.reactor,
         clock=clock,
         dispatcher=Inline(app, report_application_error),
         server_header=settings.server_header,
@@ -128,33 +147,18 @@ def build(
         max_requests=max_requests,
         on_done=access_log(settings),
         on_refusal=report_refusal,
-        on_change=lambda: server.adjust(),
+        on_change=server.adjust,
         on_max_requests=on_max_requests,
     )
-    server = Server(reactor, http, listeners, settings.worker_connections)
-    reactor.every_second(http.sweep)
+    server.speak(http)
     for sock in sockets:
         environs = EnvironBuilder(environ_template(sock, settings))
-        listeners.append(
-            Listener(
-                sock,
-                reactor,
-                partial(connect, server, http, environs),
-                shared=settings.workers > 1,
-                backlog=settings.backlog,
-            )
-        )
+        server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
     return server
 
 
-def connect(server: Server, http: Http1, environs: EnvironBuilder, fd: int, address: Any) -> None:
-    """Give an accepted socket to the protocol, and stop accepting when the worker is full."""
-    http.connect(environs, fd, address)
-    server.adjust()
-
-
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
-    """What every environ of one listening socket has in common (PEP 3333), with placeholders for the rest."""
+    """What all environs of one listening socket have in common (PEP 3333), the rest as placeholders."""
     if sock.family == socket.AF_UNIX:
         # PEP 3333 wants both to be there; applications use the Host field before them.
         host, port = "localhost", 80
@@ -187,7 +191,7 @@ def open_spool(folder: str | None) -> BinaryIO:
     """Return a new unnamed file in `folder` (None: the system's place for temporary files)."""
     from tempfile import TemporaryFile  # slow to import, and most workers never need it
 
-    return TemporaryFile(prefix="fastwsgi-", dir=folder)  # type: ignore[return-value]
+    return TemporaryFile(prefix="fastwsgi-", dir=folder)
 
 
 def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
@@ -200,7 +204,7 @@ def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
 
 
 def report_refusal(remote_addr: str, refusal: Refusal) -> None:
-    """Log a request that was refused before the application saw it. A client that is only late is no news."""
+    """Log a request that was refused before the application saw it; a late client only for debugging."""
     level = logging.DEBUG if refusal.status == 408 else logging.WARNING
     log.log(level, "Invalid request from ip=%s: %s", remote_addr, refusal.message)
 

@@ -251,8 +251,13 @@ def request_line(exchange: Finished) -> str:
     )
 
 
-def seconds_and_microseconds(exchange: Finished) -> str:
-    return f"{exchange.duration:.6f}"
+def microseconds(exchange: Finished) -> int:
+    """All atoms of duration are cut from this number, so that they agree."""
+    return round(exchange.duration * 1_000_000)
+
+
+def decimal_seconds(exchange: Finished) -> str:
+    return "{}.{:06}".format(*divmod(microseconds(exchange), 1_000_000))
 
 
 def process(exchange: Finished) -> str:
@@ -273,9 +278,9 @@ ATOMS: Final[Mapping[str, Atom]] = {
     "B": lambda exchange: exchange.body_bytes,
     "f": variable("HTTP_REFERER"),
     "a": variable("HTTP_USER_AGENT"),
-    "T": lambda exchange: int(exchange.duration),
-    "M": lambda exchange: int(exchange.duration * 1_000),
-    "D": lambda exchange: int(exchange.duration * 1_000_000),
-    "L": seconds_and_microseconds,
+    "T": lambda exchange: microseconds(exchange) // 1_000_000,
+    "M": lambda exchange: microseconds(exchange) // 1_000,
+    "D": microseconds,
+    "L": decimal_seconds,
     "p": process,
 }

@@ -1,22 +1,51 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import instructions
 import pytest
+import servers
 import workloads
 from probe import ProbeError
 from servers import Programs
 
-DUMP = "version: 1\ncmd: python\ndesc: Trigger: dump {label}\nevents: Ir\n\nsummary: {total}\n"
+DUMP = """# callgrind format
+part: {part}
+desc: Trigger: {trigger}
+events: Ir
+summary: {total}
+
+fl=(1) socket.c
+fn=(1) recv
+10 100
++2 20
+cfn=(2) memcpy
+calls=3 7
+* 600
+-1 5
+
+fn=(2)
+7 600
+"""
 
 
-def test_busiest_is_the_worker_of_that_label(tmp_path: Path) -> None:
-    dumps = [("hello-before", 9_000), ("hello-after", 500), ("hello-after", 4_000)]
-    for number, (label, total) in enumerate(dumps):
-        (tmp_path / f"out.{number}").write_text(DUMP.format(label=label, total=total))
-    (tmp_path / "out.9").write_text("desc: Trigger: Program termination\nsummary: 99999\n")
-    assert instructions.busiest(tmp_path, "hello-after") == (4_000, tmp_path / "out.2")
+def test_counts_in_the_order_of_the_marks(tmp_path: Path) -> None:
+    for part in (10, 9):
+        text = DUMP.format(part=part, trigger="--dump-before=getsid", total=part * 100)
+        (tmp_path / f"out.7.{part}").write_text(text)
+    end = DUMP.format(part=11, trigger="Program termination", total=1)
+    (tmp_path / "out.7").write_text(end)
+    assert instructions.dumps(tmp_path) == [
+        (900, tmp_path / "out.7.9"),
+        (1000, tmp_path / "out.7.10"),
+    ]
+
+
+def test_costs_of_callees_are_not_those_of_the_caller() -> None:
+    costs = instructions.self_costs(DUMP.splitlines())
+    assert costs == {"recv": 125, "memcpy": 600}
 
 
 def test_a_connection_that_ends_is_an_error() -> None:
@@ -34,14 +63,14 @@ def test_a_connection_that_ends_is_an_error() -> None:
         instructions.ask(Closing(), workloads.find("hello"), 2)  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(instructions.shutil.which("valgrind") is None, reason="no valgrind")
-def test_the_limit_needs_few_instructions(programs: Programs) -> None:
-    server = instructions.servers.find("limit")
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="no valgrind over ASan")
+def test_figures_of_fastwsgi(programs: Programs) -> None:
     chosen = [workloads.find("hello"), workloads.find("browser")]
-    figures = instructions.count(server, programs, chosen, requests=50, functions=3)
-    (hello, costs), (browser, _) = figures["hello"], figures["browser"]
-    assert 50 < hello < browser < 3_000
-    assert any("main" in line for line in costs)
+    server = servers.find("fastwsgi")
+    hello, browser = instructions.count(server, programs, chosen, requests=100, functions=3)
+    assert 1_000 < hello.instructions < browser.instructions
+    assert len(hello.functions) == 3
 
 
 def test_without_valgrind(

@@ -48,6 +48,12 @@ def test_best_peer_is_that_of_the_median_not_of_the_luckiest_round(filled: Repor
     assert filled.best_peer("post", report.efficiency) is None
 
 
+def test_a_peer_that_withholds_pieces_is_no_candidate(filled: Report) -> None:
+    filled.withholding.add(("bjoern", "hello"))
+    assert filled.best_peer("hello", report.efficiency) == "granian"
+    assert "withholds pieces" in filled.row("hello", "bjoern")[-1]
+
+
 def test_rows(filled: Report) -> None:
     rows = {row[0]: row[1:] for row in filled.rows("hello")}
     assert list(rows) == ["limit", "fastwsgi", "bjoern", "granian", "waitress"]

@@ -47,6 +47,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def test_settings_in_the_environment_do_not_reach_the_server(
+    unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--workers 9")
+    monkeypatch.setenv("KEPT", "kept")
+    code = "import os, sys; sys.exit(f\"{os.getenv('GUNICORN_CMD_ARGS')} {os.getenv('KEPT')}\")"
+    with pytest.raises(ServerError, match="None kept"):
+        Running("telling", [sys.executable, "-c", code], unused_port)
+
+
 def test_server_that_ends_tells_its_last_line(unused_port: int) -> None:
     code = "import sys; sys.exit('first line\\nno such application')"
     with pytest.raises(ServerError, match="ended with 1: no such application"):

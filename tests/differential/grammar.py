@@ -6,6 +6,8 @@ the level of bytes, with a liking for the bytes that parsers have disagreed abou
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -136,20 +138,51 @@ def mutated_streams(draw: st.DrawFn) -> bytes:
         kind = draw(
             st.sampled_from(("insert", "insert", "replace", "line", "delete", "repeat", "cut"))
         )
-        if kind == "insert":
-            data[at:at] = trap
-        elif kind == "replace":
-            data[at : at + 1] = trap
-        elif kind == "line":
-            start = data.find(b"\r\n", at) + 2
-            data[start:start] = trap
-        elif kind == "delete":
-            del data[at : at + length]
-        elif kind == "repeat":
-            data[at:at] = data[at : at + length]
-        else:
-            del data[at:]
+        damage(data, kind, at, length, trap)
     return bytes(data)
+
+
+def damage(data: bytearray, kind: str, at: int, length: int, trap: bytes) -> None:
+    """Change `data` in one place."""
+    if kind == "insert":
+        data[at:at] = trap
+    elif kind == "replace":
+        data[at : at + 1] = trap
+    elif kind == "line":
+        start = data.find(b"\r\n", at) + 2
+        data[start:start] = trap
+    elif kind == "delete":
+        del data[at : at + length]
+    elif kind == "repeat":
+        data[at:at] = data[at : at + length]
+    else:
+        del data[at:]
+
+
+SEEDS = (
+    b"GET /a/b?c=d HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nCookie: e=f\r\nCookie: g=h\r\n\r\n",
+    b"GET http://a:80/x HTTP/1.1\r\nHost: a:80\r\nConnection: keep-alive\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: a/b\r\n\r\nhello",
+    b"PUT /%41%zz HTTP/1.1\r\nhost: [::1]:80\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-T: u\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n",
+    b"DELETE / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\nUpgrade: h2c\r\n\r\n",
+)
+
+
+def damaged(seed: int, count: int) -> Iterator[bytes]:
+    """`count` streams of one or two requests, damaged in one to four places."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        data = bytearray(b"".join(chance.choices(SEEDS, k=chance.choice((1, 2)))))
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            at = chance.randrange(len(data) + 1)
+            length = chance.randrange(1, 8)
+            trap = chance.choice(TRAPS) if chance.random() < 0.8 else chance.randbytes(1)
+            damage(data, chance.choice(KINDS), at, length, trap)
+        yield bytes(data)
 
 
 @st.composite

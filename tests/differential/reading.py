@@ -61,6 +61,8 @@ def wsgi_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1").upper()
         value = raw_value.decode("latin-1").strip(" \t")
+        if name == "CONTENT-TYPE" and not value:
+            continue  # PEP 3333: empty is the same as absent
         if "_" in name or name in ("PROXY", *FRAMING):
             continue
         if name in fields:
@@ -74,39 +76,46 @@ def wsgi_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def read_by_h11(data: bytes) -> Reading:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    connection.receive_data(data)
+    """Each request is read by a connection of its own, as h11 ends all those of HTTP/1.0."""
     reading = Reading()
-    head: h11.Request | None = None
-    body = b""
-    while True:
+    persists = True
+    while persists and data:
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        connection.receive_data(data)
         try:
-            event = connection.next_event()
+            head, body = read_one_by_h11(connection)
         except h11.RemoteProtocolError as error:
             reading.refused = str(error)
-            return reading
+            break
+        if head is None:
+            break
+        pairs = list(head.headers.raw_items())
+        reading.requests.append(make_request(head.method, head.target, pairs, body))
+        persists = asks_to_persist(head.http_version, pairs)
+        data = connection.trailing_data[0]
+    return reading
+
+
+def read_one_by_h11(connection: h11.Connection) -> tuple[h11.Request | None, bytes]:
+    """Head and body of the first request; None where it is incomplete."""
+    head, body = None, b""
+    while True:
+        event = connection.next_event()
         if isinstance(event, h11.Request):
-            head, body = event, b""
+            head = event
         elif isinstance(event, h11.Data):
             body += bytes(event.data)
         elif isinstance(event, h11.EndOfMessage):
-            assert head is not None
-            pairs = head.headers.raw_items()
-            reading.requests.append(make_request(head.method, head.target, pairs, body))
-            if not next_cycle(connection):
-                return reading
+            return head, body
         else:
-            return reading
+            return None, b""
 
 
-def next_cycle(connection: h11.Connection) -> bool:
-    """Answer the request and get ready for another; False where the connection is over."""
-    connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-    connection.send(h11.EndOfMessage())
-    if connection.our_state is h11.MUST_CLOSE:
-        return False
-    connection.start_next_cycle()
-    return True
+def asks_to_persist(version: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bool:
+    """RFC 9112 9.3."""
+    values = [value for name, value in pairs if name.lower() == b"connection"]
+    options = {option.strip(b" \t").lower() for option in b",".join(values).split(b",")}
+    return b"close" not in options and (version != b"1.0" or b"keep-alive" in options)
 
 
 class LlhttpEvents:
@@ -145,8 +154,9 @@ def read_by_llhttp(data: bytes) -> Reading:
     try:
         events.parser.feed_data(data)
     except httptools.HttpParserUpgrade:
-        # It stops parsing there; what follows is read by a parser of its own.
-        return events.reading
+        # It takes the rest for another protocol, a body of the request included.
+        events.reading.requests.pop()
+        events.reading.refused = "an upgrade"
     except httptools.HttpParserError as error:
         events.reading.refused = f"{type(error).__name__}: {error}"
     return events.reading
@@ -180,7 +190,7 @@ def fields_of(environ: dict[str, Any]) -> dict[str, str]:
         for key, value in environ.items()
         if key.startswith("HTTP_")
     }
-    if environ.get("CONTENT_TYPE"):  # PEP 3333 allows it to be empty where there is none
+    if environ.get("CONTENT_TYPE"):
         fields["CONTENT-TYPE"] = environ["CONTENT_TYPE"]
     return fields
 

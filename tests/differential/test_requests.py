@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from .differences import DIFFERENCES, Difference, has_a_vote
-from .grammar import mutated_streams, segmented, streams
+from .grammar import damaged, mutated_streams, segmented, streams
 from .reading import Outcome, Reading, Request, Subject, read_by_h11, read_by_llhttp
 
 bounded = partial(
@@ -62,7 +62,7 @@ def check(subject: Subject, data: bytes) -> Outcome:
     return outcome
 
 
-@bounded(max_examples=700)
+@bounded(max_examples=250)
 @given(streams)
 def test_well_formed_streams_are_read_alike(subject: Subject, data: bytes) -> None:
     outcome = check(subject, data)
@@ -70,13 +70,13 @@ def test_well_formed_streams_are_read_alike(subject: Subject, data: bytes) -> No
     assert set(outcome.statuses) == {200}
 
 
-@bounded(max_examples=2500)
+@bounded(max_examples=600)
 @given(mutated_streams())
 def test_damaged_streams_are_never_read_in_a_way_of_our_own(subject: Subject, data: bytes) -> None:
     check(subject, data)
 
 
-@bounded(max_examples=400)
+@bounded(max_examples=200)
 @given(st.data())
 def test_segmentation_changes_nothing(subject: Subject, data: st.DataObject) -> None:
     stream = data.draw(st.one_of(streams, mutated_streams()))
@@ -85,6 +85,12 @@ def test_segmentation_changes_nothing(subject: Subject, data: st.DataObject) -> 
     assert cut.requests == whole.requests
     assert cut.without_date == whole.without_date
     assert cut.violations == whole.violations == []
+
+
+def test_damaged_streams_in_bulk(subject: Subject) -> None:
+    """The same by the thousand: a plain generator makes a stream in a hundredth of the time."""
+    for data in damaged(seed=20_260_101, count=8000):
+        check(subject, data)
 
 
 CANONICAL = (
@@ -135,9 +141,8 @@ def test_every_listed_difference_exists(subject: Subject, difference: Difference
     """A difference that the oracle no longer has would excuse something else some day."""
     read = {"h11": read_by_h11, "llhttp": read_by_llhttp}[difference.oracle]
     reading = read(difference.example)
-    assert reading.requests == []
     assert not has_a_vote(difference.oracle, reading.refused)
-    assert len(subject.read(difference.example).requests) == 1
+    assert len(subject.read(difference.example).requests) == len(reading.requests) + 1
 
 
 def request(**changes: object) -> Request:

@@ -137,36 +137,27 @@ class ResponseReader:
 
     def _take_head(self, event: h11.InformationalResponse | h11.Response) -> None:
         interim = isinstance(event, h11.InformationalResponse)
+        end = self._raw.find(b"\r\n\r\n")
+        self._body_start = end + 4 if end >= 0 else len(self._raw)
+        first, *lines = bytes(self._raw[: self._body_start]).removesuffix(b"\r\n\r\n").split(b"\r\n")
         response = Response(
             status=event.status_code,
             reason=event.reason.decode("latin-1"),
             version=event.http_version.decode("ascii"),
-            headers=[
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in event.headers.raw_items()
-            ],
+            headers=[split_field(line) for line in lines],  # h11 would have merged equal lengths
             complete=interim,
         )
         self.responses.append(response)
-        self._body_start = (
-            self._raw.index(b"\r\n\r\n") + 4 if b"\r\n\r\n" in self._raw else len(self._raw)
-        )
-        self._check_head(bytes(self._raw[: self._body_start]))
+        if end < 0:
+            self.violations.append("a head that no empty line ends")
+        if not STATUS_LINE.fullmatch(first):
+            self.violations.append(f"status line {first!r}")
+        self.violations.extend(f"field line {line!r}" for line in lines if not FIELD_LINE.fullmatch(line))
         self._check_fields(response)
         if interim:
             del self._raw[: self._body_start]
         else:
             self._in_message = True
-
-    def _check_head(self, head: bytes) -> None:
-        if not head.endswith(b"\r\n\r\n"):
-            self.violations.append("a head that no empty line ends")
-        first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        if not STATUS_LINE.fullmatch(first):
-            self.violations.append(f"status line {first!r}")
-        self.violations.extend(
-            f"field line {line!r}" for line in lines if not FIELD_LINE.fullmatch(line)
-        )
 
     def _check_fields(self, response: Response) -> None:
         say = self.violations.append
@@ -205,6 +196,11 @@ class ResponseReader:
         self._parser = self._next_parser()
         if rest:
             self._parser.receive_data(rest)
+
+
+def split_field(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("latin-1").partition(":")
+    return name, value.strip(" \t")
 
 
 def valid_date(values: list[str]) -> bool:

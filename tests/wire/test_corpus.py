@@ -1,14 +1,22 @@
 """Every case of the corpus, fed whole, byte by byte, and split in two at every offset, over TCP and unix sockets."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from tests.support.loop import Transport
+from tests.wire import apps
 from tests.wire.bench import Benches
 from tests.wire.corpus import Case, load_cases
 from tests.wire.feeding import feeds
 from tests.wire.runner import run
 
 ENOUGH = 3  # problems of one case are enough to understand it
+
+# Sections A to D, F and G of the conformance list; E (trust) and H (HTTP/2) are shown where their rooms are.
+NUMBERS = {*range(1, 108), *range(112, 144)}
+LATER = {62: "plain HTTP on a TLS port needs a TLS port"}
 
 CASES = load_cases()
 
@@ -22,10 +30,46 @@ def test_case(case: Case, transport: Transport, benches: Benches) -> None:
             problems += [f"{feed}: {problem}" for problem in run(bench, case, pieces)]
             if case.whole_only or len(problems) >= ENOUGH:
                 break
-    except BaseException as error:
-        error.add_note(f"during {feed!r}") if hasattr(error, "add_note") else None
+    except BaseException:
         benches.discard(bench)
         raise
     if problems:
         benches.discard(bench)
     assert not problems, f"{case.path.name}\n" + "\n".join(problems)
+
+
+def numbers_of_functions() -> set[int]:
+    """The numbers in names such as `test_097_098_nothing_more` of this folder's modules."""
+    numbers: set[int] = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                words = node.name.split("_")[1:]
+                numbers |= {int(word) for word in words if len(word) == 3 and word.isdigit()}
+    return numbers
+
+
+def test_every_number_has_a_case() -> None:
+    shown = {number for case in CASES for number in case.numbers} | numbers_of_functions()
+    assert NUMBERS - shown == LATER.keys()
+
+
+def test_cases_stand_where_their_numbers_belong() -> None:
+    sections = {"A": range(1, 25), "B": range(25, 51), "C": range(51, 89), "D": range(89, 108),
+                "F": range(112, 124), "G": range(124, 144), "others": range(0)}  # fmt: skip
+    for case in CASES:
+        section = sections[case.path.parent.name]
+        assert set(case.numbers) <= set(section), case.path
+        assert case.numbers or case.path.parent.name == "others", case.path
+
+
+def test_cases_differ() -> None:
+    seen: dict[tuple[object, ...], Case] = {}
+    for case in CASES:
+        key = (case.request, case.app, case.half_close, tuple(case.settings.items()), case.path.parent.name)
+        assert key not in seen, f"{case} and {seen[key]} are the same"
+        seen[key] = case
+
+
+def test_cases_name_applications_that_exist() -> None:
+    assert {case.app for case in CASES if not callable(getattr(apps, case.app, None))} == set()

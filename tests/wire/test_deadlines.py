@@ -15,6 +15,7 @@ GET = b"GET /p HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 CHUNKED = b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 PIECE = b"x" * 65536
+PIECES = 40
 
 MARGIN = 2  # seconds: a sweep a second, and deadlines moved only when a second has passed
 
@@ -142,7 +143,7 @@ def test_a_body_with_a_steady_pace_takes_its_time(
 
 
 class Long:
-    """An application whose answer is more than the buffers between it and the client take."""
+    """An application whose answer is more than small buffers between it and the client take."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -153,45 +154,51 @@ class Long:
         return self
 
     def __iter__(self) -> Iterator[bytes]:
-        for _ in range(200):
+        for _ in range(PIECES):
             yield PIECE
 
     def close(self) -> None:
         self.closed += 1
 
 
-def test_a_client_that_reads_nothing_is_dropped_after_30_seconds(transport: Transport, tmp_path: Path) -> None:
-    app = Long()
-    with SteppedServer(Recorder(app), tmp_path, transport) as server:
-        client = server.connect()
-        client.put(GET)
-        server.settle()
-        server.advance(30 - MARGIN)
-        assert server.server.connections == 1
-        assert app.closed == 0
-        server.advance(2 * MARGIN)
-        server.settle()
-        assert server.server.connections == 0
-        assert app.closed == 1
-        client.receive()
-        assert not client.responses[0].complete
-        client.close()
+@pytest.fixture
+def long(transport: Transport, tmp_path: Path) -> Iterator[SteppedServer]:
+    """A server of `Long` whose sockets take little at once; `app.target` is the application."""
+    with SteppedServer(Recorder(Long()), tmp_path, transport) as server:
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        yield server
 
 
-def test_a_client_that_reads_slowly_is_served(transport: Transport, tmp_path: Path) -> None:
-    with SteppedServer(Recorder(Long()), tmp_path, transport) as server, server.connection() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+def test_a_client_that_reads_nothing_is_dropped_after_30_seconds(long: SteppedServer) -> None:
+    app = long.app.target
+    client = long.connect()
+    client.put(GET)
+    long.settle()
+    long.advance(30 - MARGIN)
+    assert long.server.connections == 1
+    assert app.closed == 0
+    long.advance(2 * MARGIN)
+    long.settle()
+    assert long.server.connections == 0
+    assert app.closed == 1
+    client.receive()
+    assert not client.responses[0].complete
+    client.close()
+
+
+def test_a_client_that_reads_slowly_is_served(long: SteppedServer) -> None:
+    with long.connection() as client:
         client.put(GET)
-        server.settle()
+        long.settle()
         rounds = 0
-        while not (client.responses and client.responses[0].complete):
-            server.advance(20)
-            assert server.server.connections == 1
+        while client.ending is None and not (client.responses and client.responses[0].complete):
+            long.advance(20)
             client.receive()
-            server.settle()
+            long.settle()
             rounds += 1
         assert rounds > 2
-        assert client.responses[0].body == PIECE * 200
+        assert client.responses[0].complete
+        assert client.responses[0].body == PIECE * PIECES
 
 
 def test_lingering_lasts_2_seconds(server: SteppedServer) -> None:

@@ -1,0 +1,197 @@
+"""The rows: what each check takes and refuses, the layers, and the object with the values."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fastwsgi.config.settings import COMMAND_LINE, DEFAULT_SOURCE, Settings
+from fastwsgi.errors import ConfigError, UsageError
+
+DEFAULTS = {
+    "config": None,
+    "wsgi_app": None,
+    "bind": ("127.0.0.1:8000",),
+    "backlog": 2048,
+    "workers": 1,
+    "worker_class": "sync",
+    "worker_connections": 1000,
+    "timeout": 30,
+    "graceful_timeout": 30,
+    "keepalive": 2,
+    "max_requests": 0,
+    "max_requests_jitter": 0,
+    "limit_request_line": 4094,
+    "limit_request_fields": 100,
+    "limit_request_field_size": 8190,
+    "pythonpath": None,
+    "raw_env": (),
+    "preload_app": False,
+    "reuse_port": False,
+    "pidfile": None,
+    "proc_name": None,
+    "accesslog": None,
+    "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
+    "errorlog": "-",
+    "loglevel": "info",
+    "check_config": False,
+    "print_config": False,
+    "tmp_upload_dir": None,
+    "limit_request_head": 65536,
+    "limit_request_body": 0,
+    "keepalive_requests": 1000,
+    "body_buffer_size": 65536,
+    "header_timeout": 10,
+    "body_timeout": 30,
+    "body_min_rate": 1024,
+    "send_timeout": 30,
+    "output_buffer_size": 262144,
+    "server_header": "fastwsgi",
+}
+
+
+def of(source: str = "file", **values: object) -> Settings:
+    return Settings([(source, values)])
+
+
+def test_every_setting_has_its_default() -> None:
+    settings = Settings()
+    assert {name: getattr(settings, name) for name in Settings.ROWS} == {
+        **DEFAULTS,
+        "chdir": os.getcwd(),
+    }
+
+
+def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
+    flags = [flag for row in Settings.ROWS.values() for flag in row.flags]
+    assert len(flags) == len(set(flags))
+    for name, row in Settings.ROWS.items():
+        assert row.name == name
+        assert row.section
+        assert row.text.endswith(".")
+        # A flag stands alone, everything else says what it takes.
+        assert (row.metavar is None) == (row.is_flag or not row.flags), name
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("workers", "3", 3),
+        ("workers", " 4 ", 4),
+        ("workers", True, 1),
+        ("timeout", "0", 0),
+        ("limit_request_fields", 100_000, 32768),
+        ("limit_request_fields", 0, 32768),
+        ("preload_app", "yes", True),
+        ("preload_app", "", False),
+        ("preload_app", 1, True),
+        ("bind", "a:1, b:2", ("a:1", "b:2")),
+        ("bind", ["unix:/x", ":80"], ("unix:/x", ":80")),
+        ("raw_env", ["A=1", "B="], ("A=1", "B=")),
+        ("loglevel", "DEBUG", "debug"),
+        ("loglevel", "warn", "warning"),
+        ("access_log_format", " %(h)s ", " %(h)s "),
+        ("server_header", "", ""),
+        ("pidfile", None, None),
+    ],
+)
+def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) -> None:
+    assert getattr(of(**{name: given}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("workers", 0),
+        ("workers", "0"),
+        ("workers", -1),
+        ("workers", "two"),
+        ("workers", "٣"),
+        ("workers", 2.5),
+        ("workers", None),
+        ("timeout", "-1"),
+        ("header_timeout", 0),
+        ("preload_app", "perhaps"),
+        ("preload_app", None),
+        ("bind", []),
+        ("bind", ""),
+        ("bind", 8000),
+        ("bind", ["127.0.0.1:99999"]),
+        ("bind", "ftp://x"),
+        ("raw_env", ["NOVALUE"]),
+        ("raw_env", ["=1"]),
+        ("raw_env", ["A=\0"]),
+        ("loglevel", "loud"),
+        ("worker_class", "gevent"),
+        ("worker_class", "my.Worker"),
+        ("access_log_format", "%(h"),
+        ("access_log_format", None),
+        ("server_header", "a\r\nb: c"),
+        ("server_header", "é"),
+        ("pidfile", 5),
+        ("chdir", "/nowhere/at/all"),
+        ("tmp_upload_dir", "/nowhere/at/all"),
+        ("errorlog", None),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_setting_and_the_source(
+    name: str, given: object
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        of("gunicorn.conf.py", **{name: given})
+    message = str(caught.value)
+    assert "gunicorn.conf.py" in message
+    assert "\n" not in message
+    assert caught.value.exit_code == 1
+
+
+def test_a_bad_value_on_the_command_line_is_a_usage_error_that_names_the_flag() -> None:
+    with pytest.raises(UsageError, match=r"^--workers takes a whole number, not 'x'$") as caught:
+        of(COMMAND_LINE, workers="x")
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
+    with pytest.raises(ConfigError, match="'eventlet'; there is: sync") as caught:
+        of(COMMAND_LINE, worker_class="eventlet")
+    assert caught.value.exit_code == 1
+
+
+def test_a_higher_layer_wins_and_replaces_lists() -> None:
+    settings = Settings(
+        [
+            ("low", {"workers": 2, "bind": ["a:1", "b:2"], "timeout": 5}),
+            ("high", {"workers": 3, "bind": "c:3"}),
+        ]
+    )
+    assert (settings.workers, settings.bind, settings.timeout) == (3, ("c:3",), 5)
+    assert [settings.source(name) for name in ("workers", "timeout", "backlog")] == [
+        "high",
+        "low",
+        DEFAULT_SOURCE,
+    ]
+
+
+def test_a_bad_value_is_refused_even_where_a_higher_layer_replaces_it() -> None:
+    with pytest.raises(ConfigError, match="low"):
+        Settings([("low", {"workers": "x"}), ("high", {"workers": 1})])
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(AttributeError, match="workers"):
+        Settings().workers = 5  # type: ignore[misc,assignment]
+
+
+def test_a_relative_folder_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert of(chdir="sub").chdir == str(tmp_path / "sub")
+
+
+def test_printed_settings_show_value_and_source() -> None:
+    lines = str(of("somewhere", workers=7)).splitlines()
+    assert [line.split()[0] for line in lines] == sorted(Settings.ROWS)
+    workers = next(line for line in lines if line.startswith("workers "))
+    assert workers.split() == ["workers", "=", "7", "#", "somewhere"]

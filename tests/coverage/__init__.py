@@ -1,0 +1,1 @@
+"""How much of the Python and the Cython sources the suite runs (`make coverage`)."""

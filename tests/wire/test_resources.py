@@ -1,0 +1,89 @@
+"""What hostile input may cost: time linear in its size, and memory bounded whatever its size."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.loop import SteppedServer
+from tests.wire import apps
+from tests.wire.recorder import Recorder
+
+CHUNKED = b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def seconds_of(work: Callable[[], object], times: int = 1) -> float:
+    """The least processor time that the work took."""
+    least = float("inf")
+    for _ in range(times):
+        before = time.process_time()
+        work()
+        least = min(least, time.process_time() - before)
+    return least
+
+
+def post(server: SteppedServer, data: bytes) -> None:
+    with server.connection() as client:
+        client.send(data)
+        assert client.await_responses(1)[0].status == 200
+
+
+def test_123_a_million_chunks_take_linear_time(tmp_path: Path) -> None:
+    def chunks(count: int) -> bytes:
+        return CHUNKED + b"1\r\nx\r\n" * count + b"0\r\n\r\n"
+
+    with SteppedServer(Recorder(apps.ignore_body), tmp_path) as server:
+        some, many = chunks(125_000), chunks(1_000_000)
+        little = seconds_of(lambda: post(server, some), 3)
+        much = seconds_of(lambda: post(server, many))
+        assert much < 8 * little * 3 + 0.05
+
+
+def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
+    body = b"1\r\nx\r\n" * 10_000
+    with SteppedServer(Recorder(apps.ignore_body), tmp_path) as server, server.connection() as client:
+        client.send(CHUNKED)
+        client.send(body)
+        tracemalloc.start()
+        try:
+            for _ in range(99):
+                client.send(body)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        client.send(b"0\r\n\r\n")
+        assert client.await_responses(1)[0].status == 200
+        assert server.app.calls[0].environ["CONTENT_LENGTH"] == "1000000"
+    assert peak < 600_000
+
+
+def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> None:
+    # A pattern with backtracking takes seconds for these.
+    fields = (b"X: " + b" \t" * 32_000 + b"x", b"X:" + b" " * 64_000, b"X: " + b"a " * 32_000, b"X: " + b"\t\x80" * 32_000)
+    settings = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
+    with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server, server.connection() as client:
+        for field in fields:
+            data = b"GET / HTTP/1.1\r\nHost: a\r\n" + field + b"\r\n\r\n"
+
+            def parse(data: bytes = data) -> None:
+                count = len(client.statuses)
+                client.send(data)
+                assert client.await_responses(count + 1)[-1].status == 200
+
+            assert seconds_of(parse, 5) < 0.005
+
+
+def test_a_head_byte_by_byte_takes_linear_time(tmp_path: Path) -> None:
+    # Each byte costs a turn; what was looked at before must not be looked at again.
+    def feed(size: int) -> float:
+        field = b"X: " + b"a" * size
+        with server.connection() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + field)
+            taken = seconds_of(lambda: [client.send(b"a") for _ in range(1000)])
+            client.send(b"\r\n\r\n")
+            assert client.await_responses(1)[0].status == 200
+        return taken
+
+    settings = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
+    with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server:
+        assert feed(60_000) < 3 * feed(10) + 0.02
