@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint format coverage bench bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format coverage sanitize bench bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -23,13 +23,20 @@ test: build
 test-all:
 	$(PYTHON) -m tests.package.everywhere $(TESTS)
 
-lint: $(LINTED)
+lint: lint-style lint-types lint-warnings
+
+lint-style: $(LINTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastwsgi
+
+lint-types: $(LINTED)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest --concise --ignore-disjoint-bases \
 		--allowlist .ci/stubtest.txt --ignore-unused-allowlist $(subst /,.,$(MODULES))
+
+# Those of Cython and of the C compiler, as errors.
+lint-warnings: $(LINTED)
 	FASTWSGI_WERROR=1 $(BIN)/python setup.py --quiet build_ext --force \
 		--build-lib build/strict/lib --build-temp build/strict/temp
 
@@ -40,6 +47,18 @@ format: $(LINTED)
 # The pages stand in build/coverage/htmlcov afterwards.
 coverage: build
 	$(BIN)/python -m tests.coverage.measure $(TESTS)
+
+# AddressSanitizer and UndefinedBehaviorSanitizer under the tests that speak to a server. CPython
+# keeps memory until its end on purpose, so leaks are not what is looked for.
+SANITIZED := tests/wire tests/apps tests/net
+sanitize: build
+	rm -rf build/sanitize
+	$(BIN)/python -m tests.package.checkout build/sanitize
+	cd build/sanitize && FASTWSGI_SANITIZE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	cd build/sanitize && PYTHONPATH="$(CURDIR)/build/sanitize" PYTHONMALLOC=malloc \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser' $(or $(TESTS),$(SANITIZED))
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)

@@ -204,10 +204,11 @@ def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
 
 
 def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
+    """Our own variables, one for each setting; empty means unset here too."""
     return [
         (f"environment {variable}", {name: environ[variable]})
         for name in Settings.ROWS
-        if (variable := f"FASTWSGI_{name.upper()}") in environ
+        if environ.get(variable := f"FASTWSGI_{name.upper()}")
     ]
 
 

@@ -31,9 +31,8 @@ from typing import Final, Protocol
 
 from fastwsgi._clock import Clock
 
-# Events taken from the kernel at once. A larger number lets one batch keep the sweep waiting for
-# longer and makes every epoll_wait allocate more.
-BATCH: Final = 256
+# Events taken from the kernel at once. Every epoll_wait allocates room for so many.
+BATCH: Final = 64
 
 SWEEP_SECONDS: Final = 1.0
 
@@ -100,9 +99,7 @@ class Reactor:
     def __init__(self, clock: Clock | None = None, on_error: OnError = log_error) -> None:
         self.clock = Clock() if clock is None else clock
         self.on_error = on_error
-        self._monotonic = self.clock.monotonic
-        self._now = self._monotonic()
-        self._next_sweep = self._now + SWEEP_SECONDS
+        self._next_sweep = self.clock.monotonic() + SWEEP_SECONDS
         self._sweeps: tuple[Callable[[], None], ...] = ()
         self._handlers: list[Handler] = [VACANT] * 64
         self._removed: set[int] = set()
@@ -156,34 +153,36 @@ class Reactor:
 
         Waits no longer than `timeout` seconds, and never longer than until the next sweep.
         """
-        if self._removed:
-            self._settle()
-        wait = self._next_sweep - self._now
-        if timeout is not None and timeout < wait:
-            wait = timeout
-        events = self._poll(wait, BATCH)
-        if events:
-            handlers = self._handlers
-            batch = iter(events)
-            while True:
-                try:
-                    for fd, mask in batch:
-                        handlers[fd].on_event(mask)
-                    break
-                except Exception as error:
-                    # The iterator stands behind the event that failed: the loop goes on from there.
-                    self._fail(fd, error)
-        self._now = now = self._monotonic()
-        if now >= self._next_sweep:
-            self._sweep(now)
-        return len(events)
+        return self._loop(timeout, once=True)
 
     def run(self) -> None:
         """Turn until `stop` is called; where it was called before, return at once."""
-        turn = self.turn
-        while not self._stopping:
-            turn()
+        if not self._stopping:
+            self._loop(None, once=False)
         self._stopping = False
+
+    def _loop(self, timeout: float | None, *, once: bool) -> int:
+        # What every turn needs is a local: each attribute read here is read for every request.
+        poll, handlers, removed = self._poll, self._handlers, self._removed
+        monotonic = self.clock.monotonic
+        now = monotonic()
+        while True:
+            wait = self._next_sweep - now
+            if timeout is not None and timeout < wait:
+                wait = timeout
+            events = poll(wait if wait > 0 else 0, BATCH)
+            try:
+                for fd, mask in events:
+                    handlers[fd].on_event(mask)
+            except Exception as error:
+                self._fail(fd, error, events)
+            if removed:
+                self._settle()
+            now = monotonic()
+            if now >= self._next_sweep:
+                self._sweep(now)
+            if once or self._stopping:
+                return len(events)
 
     def stop(self) -> None:
         """Make `run` return after the present batch. Safe from threads and signal handlers."""
@@ -217,7 +216,17 @@ class Reactor:
             except Exception as error:
                 self.on_error(callback, error)
 
-    def _fail(self, fd: int, error: Exception) -> None:
+    def _fail(self, fd: int, error: Exception, events: list[tuple[int, int]]) -> None:
+        """Take out the handler that raised, then serve those that stand behind it in the batch."""
+        self._take_out(fd, error)
+        behind = [number for number, _ in events].index(fd) + 1
+        for number, mask in events[behind:]:
+            try:
+                self._handlers[number].on_event(mask)
+            except Exception as another:
+                self._take_out(number, another)
+
+    def _take_out(self, fd: int, error: Exception) -> None:
         handler = self._handlers[fd]
         # Vacant: it took itself out before it raised, and its number may have a new owner already.
         if handler is not VACANT:

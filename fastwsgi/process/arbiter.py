@@ -27,6 +27,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
@@ -61,6 +62,7 @@ BIND_PAUSE: Final = 1.0
 # allowed for, so that a request gets its full timeout and the end still comes within a second.
 BEAT_TOLERANCE: Final = 0.75
 ABORT_SECONDS: Final = 0.25  # from ABRT, which is for writing the stacks, to KILL
+OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
 FIRST_BOOT_PAUSE: Final = 0.5
@@ -98,15 +100,20 @@ class Child:
         return self.slot.state is State.READY
 
     @property
+    def has_booted(self) -> bool:
+        return self.slot.state is not State.BOOTING
+
+    @property
     def stays(self) -> bool:
         """It counts: neither told to leave, nor leaving by itself, nor asking to be replaced."""
         return not self.leaving and self.slot.state in (State.BOOTING, State.READY)
 
-    @property
-    def silent_at(self) -> float:
-        """When its silence will have lasted for too long."""
+    def silent_at(self, awake_since: float) -> float:
+        """When its silence will have lasted for too long, of what of it the master was awake for."""
         timeout = self.generation.settings.timeout
-        return self.slot.heartbeat + timeout + BEAT_TOLERANCE if timeout else float("inf")
+        if not timeout:
+            return float("inf")
+        return max(self.slot.heartbeat, awake_since) + timeout + BEAT_TOLERANCE
 
 
 class Arbiter:
@@ -132,6 +139,7 @@ class Arbiter:
         self.pidfile: Pidfile | None = None
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
+        self.awake_since = 0.0
         self.last_failure = ""
 
     def run(self) -> None:
@@ -186,6 +194,10 @@ class Arbiter:
         """Sleep until something happens or the deadline; the signals that came."""
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         wait_readable((self.signals.fd, self.scoreboard.fd), left)
+        now = time.monotonic()
+        if deadline is not None and now > deadline + OVERSLEPT_SECONDS:
+            # The whole server was stopped, as a container is paused: no worker could be heard.
+            self.awake_since = now
         return self.signals.take()
 
     def deadlines(self) -> Iterator[float]:
@@ -193,8 +205,9 @@ class Arbiter:
         for child in self.children.values():
             if child.kill_at is not None:
                 yield child.kill_at
-            if not child.aborted and child.silent_at != float("inf"):
-                yield child.silent_at
+            silent_at = child.silent_at(self.awake_since)
+            if not child.aborted and silent_at != float("inf"):
+                yield silent_at
         if self.boot_after > time.monotonic():
             yield self.boot_after
 
@@ -381,7 +394,9 @@ class Arbiter:
 
     def note_readiness(self, staying: list[Child]) -> None:
         """All that should be ready is: whoever is not of the staff has its successor."""
-        self.booted = True
+        if not self.booted:
+            self.booted = True
+            self.log.info("Ready: %s workers", len(staying))
         self.boot_pause = 0.0
         self.last_failure = ""
         for child in self.children.values():
@@ -414,6 +429,10 @@ class Arbiter:
         if slot is None:
             self.postpone_boots("there is no slot left for another worker")
             return
+        # What is in their buffers would be written by the child as well.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
         try:
             sockets = generation.sockets.of_seat(seat)
             with self.signals.blocked():
@@ -492,7 +511,7 @@ class Arbiter:
         """A worker ended before it was ready. Raises ConfigError while the server starts."""
         if self.previous is not None and child.generation is self.generation:
             self.abandon_reload(self.previous, why)
-        elif self.booted or any(other.is_ready for other in self.children.values()):
+        elif self.booted or any(other.has_booted for other in self.children.values()):
             self.postpone_boots(why)
         else:
             raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
@@ -506,7 +525,7 @@ class Arbiter:
                 if child.leaving and not child.aborted:
                     self.log.warning("Worker (pid:%s) did not leave in time: killed", child.pid)
                 send(child.pid, signal.SIGKILL)
-            elif not child.aborted and now >= child.silent_at:
+            elif not child.aborted and now >= child.silent_at(self.awake_since):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.aborted = True
                 self.kill_worker(child, signal.SIGABRT, ABORT_SECONDS)

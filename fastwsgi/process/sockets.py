@@ -93,8 +93,7 @@ class Sockets:
             try:
                 opened[text] = Address(text, settings)
             except OSError as error:
-                for address in opened.values():
-                    address.close()
+                cls(opened.values()).close_except(None)
                 raise BindError(text, error) from error
         return cls(
             opened[text] if text in opened else held[text].adopt(settings)

@@ -52,7 +52,7 @@ def test_wrong_answers(answering: Answering, answers: list[bytes], message: str)
 
 
 def test_missing_pipelined_answers(answering: Answering) -> None:
-    with pytest.raises(ProbeError, match="before answer 3 of 16|reset by peer"):
+    with pytest.raises(ProbeError, match=r"before answer 3 of 16|reset by peer"):
         probe(answering(RIGHT * 2), PIPELINE)
 
 

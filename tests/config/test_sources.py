@@ -79,6 +79,12 @@ def test_web_concurrency_may_be_empty_but_not_zero() -> None:
         read(WEB_CONCURRENCY="0")
 
 
+def test_a_variable_of_ours_may_be_empty() -> None:
+    assert read(FASTWSGI_WORKERS="").workers == 1
+    with pytest.raises(ConfigError, match=r"workers takes a whole.*environment FASTWSGI_WORKERS"):
+        read(FASTWSGI_WORKERS="x")
+
+
 def test_our_own_default_file_goes_before_gunicorns(home: Path) -> None:
     (home / "gunicorn.conf.py").write_text("workers = 2\ntimeout = 9")
     (home / "fastwsgi.conf.py").write_text("workers = 3")

@@ -99,22 +99,23 @@ def requests(draw: st.DrawFn) -> bytes:
     method = draw(METHODS)
     host = draw(HOSTS)
     version = b"1.0" if draw(st.integers(0, 9)) == 0 else b"1.1"
-    lines = [b"Host:" + draw(BLANKS) + host + draw(BLANKS)]
+    cased = draw(st.sampled_from((bytes, bytes, bytes.lower, bytes.upper)))
+    lines = [cased(b"Host:") + draw(BLANKS) + host + draw(BLANKS)]
     for name in draw(st.lists(NAMES, max_size=5)):
         lines.append(name + b":" + draw(BLANKS) + draw(VALUES) + draw(BLANKS))
     body, payload = draw(BODIES), b""
     framing = draw(st.sampled_from(("none", "length", "length", "chunked", "chunked")))
     if framing == "chunked" and version == b"1.1":
         coding = draw(st.sampled_from((b"chunked", b"chunked", b"CHUNKED", b"Chunked")))
-        lines.append(b"Transfer-Encoding: " + coding)
+        lines.append(cased(b"Transfer-Encoding: ") + coding)
         payload = draw(chunked(body))
     elif framing != "none":
         zeros = b"0" * draw(st.sampled_from((0, 0, 0, 1)))
-        lines.append(b"Content-Length: " + zeros + b"%d" % len(body))
+        lines.append(cased(b"Content-Length: ") + zeros + b"%d" % len(body))
         payload = body
     connection = draw(st.sampled_from((b"", b"", b"", b"keep-alive", b"close", b"x-a, Keep-Alive")))
     if connection:
-        lines.append(b"Connection: " + connection)
+        lines.append(cased(b"Connection: ") + connection)
     if draw(st.booleans()):
         lines.reverse()
     target = draw(targets(method, host))

@@ -313,12 +313,23 @@ def test_the_clock_is_read_once_a_turn(
         reads.append(1)
         return 1000.0
 
-    monkeypatch.setattr(reactor, "_monotonic", monotonic)
+    class Countdown:
+        """Reads a byte a turn, and stops the reactor with the third."""
+
+        left = 3
+
+        def on_event(self, events: int, /) -> None:
+            ours.recv(1)
+            self.left -= 1
+            if not self.left:
+                reactor.stop()
+
+    monkeypatch.setattr(reactor.clock, "monotonic", monotonic)
     ours, theirs = pair()
-    reactor.add(ours.fileno(), Recorder(ours), select.EPOLLIN)
-    theirs.send(b"x")
-    reactor.turn(0)
-    assert len(reads) == 1
+    reactor.add(ours.fileno(), Countdown(), select.EPOLLIN)
+    theirs.send(b"xyz")
+    reactor.run()
+    assert len(reads) == 1 + 3
 
 
 def test_a_wake_up_from_another_thread_ends_the_wait(reactor: Reactor) -> None:

@@ -216,6 +216,7 @@ def test_nothing_is_open_after_one_of_several_failed(tmp_path: Path) -> None:
     with pytest.raises(BindError, match="no interface of this machine has it"):
         Sockets.open(settings(f"unix:{path}", "192.0.2.1:1"))
     assert len(os.listdir("/proc/self/fd")) == before
+    assert not path.exists()
 
 
 def test_an_address_named_twice_is_bound_once(opened: contextlib.ExitStack) -> None:

@@ -117,8 +117,8 @@ def test_a_broken_application_leaves_the_old_generation(
     text: str, said: str, serve: Serve, site: Path
 ) -> None:
     server = serve("app:app", *LOCAL, "-w", "2", cwd=site, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    server.wait_for("Ready: 2 workers")
     visitor = Visitor(server)
-    visitor.wait_for(b"1")
     whole = (site / "app.py").read_text()
     (site / "app.py").write_text(text)
     server.signal(signal.SIGHUP)

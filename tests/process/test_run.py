@@ -64,6 +64,18 @@ def test_several_workers_and_a_reload_in_a_program(site: Path) -> None:
         assert server.out.lines == ["finally True"]
 
 
+def test_what_a_program_printed_is_printed_once(site: Path) -> None:
+    (site / "program.py").write_text(
+        "import fastwsgi\nfrom app import app\nprint('begin')\n"
+        "fastwsgi.run(app, '127.0.0.1', 0, workers=2)\nprint('end')\n"
+    )
+    with ServerProcess.start(cwd=site, command=[sys.executable, "program.py"]) as server:
+        server.wait_for("Booting worker", count=2)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert server.out.lines == ["begin", "end"]
+
+
 def test_the_command_line_of_the_program_is_its_own(site: Path) -> None:
     (site / "program.py").write_text(PROGRAM.format(arguments='app, "127.0.0.1", 0'))
     command = [sys.executable, "program.py", "--workers", "none"]
@@ -155,9 +167,7 @@ def test_importing_the_package_imports_nothing_of_it() -> None:
         "import sys; before = set(sys.modules); import fastwsgi;"
         "print(sorted(set(sys.modules) - before - {'__future__'}))"
     )
-    command = [sys.executable, "-I", "-c", f"sys_path = {sys.path!r}; import sys;"
-               f"sys.path[:0] = [{environment()['PYTHONPATH'].split(os.pathsep)[0]!r}]; {code}"]  # fmt: skip
-    with ServerProcess(command=command) as process:
+    with ServerProcess(command=[sys.executable, "-c", code]) as process:
         assert process.wait() == 0
         assert process.out.lines == ["['fastwsgi']"]
 

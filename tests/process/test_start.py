@@ -127,6 +127,15 @@ def test_preload_loads_once_in_the_master(serve: Serve, site: Path) -> None:
     assert server.out.lines == [f"loaded by {server.pid} 1"]
 
 
+def test_processes_are_named_where_setproctitle_is_installed(serve: Serve, site: Path) -> None:
+    (site / "setproctitle.py").write_text("def setproctitle(title): print(title, flush=True)\n")
+    where = {"PYTHONPATH": f"{environment()['PYTHONPATH']}:{site}"}
+    for args, name in (([], "app:app"), (["-n", "shop"], "shop")):
+        server = serve("app:app", *LOCAL, *args, cwd=site, env=where)
+        server.out.wait_for(rf"^fastwsgi: master \[{name}\]$")
+        server.out.wait_for(rf"^fastwsgi: worker \[{name}\]$")
+
+
 def test_reuse_port_gives_each_worker_a_socket_of_its_own(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, "--reuse-port", "-w", "3", cwd=site)
     server.wait_for("Booting worker", count=3)

@@ -126,6 +126,24 @@ def test_an_idle_worker_is_not_stuck_and_timeout_0_never_ends_one(serve: Serve, 
     assert (first.log.count("TIMEOUT"), second.log.count("TIMEOUT")) == (0, 0)
 
 
+def test_a_server_that_was_paused_as_a_whole_goes_on(serve: Serve, site: Path) -> None:
+    paused = serve("app:app", *LOCAL, "-t", "1", cwd=site)
+    other = serve("app:app", *LOCAL, "-t", "4", cwd=site)
+    pid = int(paused.get("/pid")[1])
+    HeldRequest(other, site).client.close()
+    for stopped in (paused.pid, pid):
+        os.kill(stopped, signal.SIGSTOP)
+    other.wait_for("WORKER TIMEOUT")  # seconds have passed
+    for stopped in (paused.pid, pid):
+        os.kill(stopped, signal.SIGCONT)
+    paused.signal(signal.SIGUSR1)
+    paused.wait_for("Handling signal: usr1")
+    assert paused.get("/pid") == (200, str(pid).encode())
+    paused.signal(signal.SIGTERM)
+    assert paused.wait() == 0
+    assert paused.log.count("TIMEOUT") == 0
+
+
 def test_a_worn_worker_is_replaced_and_no_request_fails(serve: Serve, site: Path) -> None:
     server = serve(
         "app:app", *LOCAL, "--max-requests", "20", "--max-requests-jitter", "5", cwd=site

@@ -17,7 +17,6 @@ from typing import Any, Literal, cast
 from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
 from fastwsgi.wiring import Server, build
-
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
 from tests.support.settings import make_settings
 
@@ -39,7 +38,9 @@ class SteppedServer:
         self.app: Any = app
         self.transport = transport
         wanted = cast(Any, make_settings(**settings))
-        self.socket = bind("127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock")
+        self.socket = bind(
+            "127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock"
+        )
         self.clock = Clock()
         try:
             self.server: Server = build(wanted, app, [self.socket], clock=self.clock)

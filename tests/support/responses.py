@@ -139,7 +139,9 @@ class ResponseReader:
         interim = isinstance(event, h11.InformationalResponse)
         end = self._raw.find(b"\r\n\r\n")
         self._body_start = end + 4 if end >= 0 else len(self._raw)
-        first, *lines = bytes(self._raw[: self._body_start]).removesuffix(b"\r\n\r\n").split(b"\r\n")
+        first, *lines = (
+            bytes(self._raw[: self._body_start]).removesuffix(b"\r\n\r\n").split(b"\r\n")
+        )
         response = Response(
             status=event.status_code,
             reason=event.reason.decode("latin-1"),
@@ -152,7 +154,9 @@ class ResponseReader:
             self.violations.append("a head that no empty line ends")
         if not STATUS_LINE.fullmatch(first):
             self.violations.append(f"status line {first!r}")
-        self.violations.extend(f"field line {line!r}" for line in lines if not FIELD_LINE.fullmatch(line))
+        self.violations.extend(
+            f"field line {line!r}" for line in lines if not FIELD_LINE.fullmatch(line)
+        )
         self._check_fields(response)
         if interim:
             del self._raw[: self._body_start]

@@ -46,7 +46,9 @@ def from_query(environ: Environ, start_response: StartResponse) -> Iterable[byte
     return [b"ok"]
 
 
-def answering(items: Iterable[bytes], *fields: tuple[str, str], status: str = "200 OK") -> Application:
+def answering(
+    items: Iterable[bytes], *fields: tuple[str, str], status: str = "200 OK"
+) -> Application:
     """An application that returns the items as they are."""
 
     def application(_environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -56,7 +58,9 @@ def answering(items: Iterable[bytes], *fields: tuple[str, str], status: str = "2
     return application
 
 
-def yielding(*items: bytes, fields: tuple[tuple[str, str], ...] = (), status: str = "200 OK") -> Application:
+def yielding(
+    *items: bytes, fields: tuple[tuple[str, str], ...] = (), status: str = "200 OK"
+) -> Application:
     """An application that returns a generator of the items."""
 
     def application(_environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -67,7 +71,10 @@ def yielding(*items: bytes, fields: tuple[tuple[str, str], ...] = (), status: st
 
 
 def writing(
-    *items: bytes, fields: tuple[tuple[str, str], ...] = (), then: Iterable[bytes] = (), status: str = "200 OK"
+    *items: bytes,
+    fields: tuple[tuple[str, str], ...] = (),
+    then: Iterable[bytes] = (),
+    status: str = "200 OK",
 ) -> Application:
     """An application that gives the items to write() and returns `then`."""
 
@@ -171,7 +178,9 @@ def raises(_environ: Environ, _start_response: StartResponse) -> Iterable[bytes]
     raise ValueError("evil")
 
 
-def raises_after_start_response(_environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def raises_after_start_response(
+    _environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
     start_response("200 evil", [PLAIN])
     raise ValueError("evil")
 
@@ -205,7 +214,9 @@ def never_starts_returns_none(_environ: Environ, _start_response: StartResponse)
     return None
 
 
-def never_starts_returns_nothing(_environ: Environ, _start_response: StartResponse) -> Iterable[bytes]:
+def never_starts_returns_nothing(
+    _environ: Environ, _start_response: StartResponse
+) -> Iterable[bytes]:
     return []
 
 
@@ -368,7 +379,9 @@ def reads(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 def read_once(source: Any, way: str) -> list[bytes]:
     name = way.rstrip("-0123456789").removesuffix("None")
-    arguments = [] if name == way else [None if way.endswith("None") else int(way.removeprefix(name))]
+    arguments = (
+        [] if name == way else [None if way.endswith("None") else int(way.removeprefix(name))]
+    )
     if name == "iter":
         return list(source)
     found = getattr(source, name)(*arguments)

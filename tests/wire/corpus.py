@@ -38,7 +38,7 @@ class ExpectedAnswer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All responses in order, and whether the connection then closes (C), is perhaps reset (X), stays usable (K), or either (?)."""
+    """All responses in order; then the connection closes (C), closes or is reset (X), stays usable (K), or any (?)."""
 
     answers: tuple[ExpectedAnswer, ...]
     fate: Fate

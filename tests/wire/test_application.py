@@ -119,7 +119,9 @@ def test_132_head_without_items_is_given_no_length(serving: Serving) -> None:
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
 @pytest.mark.parametrize("request_", [GET, HEAD, OLD], ids=["GET", "HEAD", "1.0"])
-def test_132_138_close_after_success(serving: Serving, kind: type[Body], status: str, request_: bytes) -> None:
+def test_132_138_close_after_success(
+    serving: Serving, kind: type[Body], status: str, request_: bytes
+) -> None:
     body = kind([b"one", b"two"])
     server = serving(apps.answering(body, status=status))
     with server.connection(request_.split(b" ")[0].decode()) as client:
@@ -174,7 +176,9 @@ def test_138_close_after_a_refused_head(serving: Serving) -> None:
     with server.connection() as client:
         assert client.exchange(GET).status == 500
         assert b"a\r\nb" not in client.received
-    assert body.closed <= 1  # start_response raises: whether the application returned the body is its own affair
+    assert (
+        body.closed <= 1
+    )  # start_response raises: whether the application returned the body is its own affair
 
 
 def test_138_close_after_a_wrong_item(serving: Serving) -> None:
@@ -303,7 +307,9 @@ def large_file(folder: Path, size: int) -> Path:
     return path
 
 
-def wrapping_file(path: Path, *fields: tuple[str, str], skip: int = 0) -> tuple[Application, list[Any]]:
+def wrapping_file(
+    path: Path, *fields: tuple[str, str], skip: int = 0
+) -> tuple[Application, list[Any]]:
     opened: list[Any] = []
 
     def make() -> Any:
@@ -317,7 +323,9 @@ SIZE = 8_000_000
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_141_a_large_file_is_sent_whole_and_closed(serving: Serving, tmp_path: Path, sized: bool) -> None:
+def test_141_a_large_file_is_sent_whole_and_closed(
+    serving: Serving, tmp_path: Path, sized: bool
+) -> None:
     path = large_file(tmp_path, SIZE)
     app, opened = wrapping_file(path, *([apps.length(SIZE)] if sized else []))
     server = serving(app)
@@ -355,7 +363,9 @@ def test_141_a_file_that_shrinks_ends_the_connection(
 
         def over() -> bool:
             client.receive()
-            return client.ending is not None or bool(client.responses and client.responses[0].complete)
+            return client.ending is not None or bool(
+                client.responses and client.responses[0].complete
+            )
 
         server.until(over, "the end of the answer")
         server.settle()

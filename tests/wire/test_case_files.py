@@ -25,7 +25,9 @@ def test_a_line_stands_for_bytes(line: str, data: bytes) -> None:
     assert decode(line, r"\t") == data
 
 
-@pytest.mark.parametrize("line", [" a", "a ", "a\tb", "\u00e9", r"\q", r"\x8", "{", "{repeat 3 a}", "a\\"])
+@pytest.mark.parametrize(
+    "line", [" a", "a ", "a\tb", "\u00e9", r"\q", r"\x8", "{", "{repeat 3 a}", "a\\"]
+)
 def test_an_ambiguous_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"escape"):
         decode(line)
@@ -33,14 +35,16 @@ def test_an_ambiguous_line_is_refused(line: str) -> None:
 
 def test_outcomes() -> None:
     ok, cut = frozenset({200}), frozenset({405, 501})
-    assert parse_outcome("200 405|501! X") == Outcome((ExpectedAnswer(ok), ExpectedAnswer(cut, cut=True)), "X")
+    assert parse_outcome("200 405|501! X") == Outcome(
+        (ExpectedAnswer(ok), ExpectedAnswer(cut, cut=True)), "X"
+    )
     assert parse_outcome("100? 200 K").answers[0].optional
     assert parse_outcome("- C") == Outcome((), "C")
 
 
 @pytest.mark.parametrize("text", ["200", "200 Z", "20 C", "C 200", "200  C"])
 def test_outcomes_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="outcome|answer"):
+    with pytest.raises(ValueError, match=r"outcome|answer"):
         parse_outcome(text)
 
 

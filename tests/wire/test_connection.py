@@ -51,7 +51,9 @@ def serving(transport: Transport, tmp_path_factory: pytest.TempPathFactory) -> I
     servers: list[SteppedServer] = []
 
     def start(app: Application = apps.echo, **settings: Any) -> SteppedServer:
-        servers.append(SteppedServer(Recorder(app), tmp_path_factory.mktemp("s"), transport, **settings))
+        servers.append(
+            SteppedServer(Recorder(app), tmp_path_factory.mktemp("s"), transport, **settings)
+        )
         return servers[-1]
 
     yield start
@@ -81,7 +83,9 @@ def test_output_waits_for_the_client(serving: Serving) -> None:
         given = slow.given
         server.settle()
         assert slow.given == given < PIECES
-        client.put(GET % b"fast")  # input that arrives meanwhile may neither spin the reactor nor be lost
+        client.put(
+            GET % b"fast"
+        )  # input that arrives meanwhile may neither spin the reactor nor be lost
         server.settle()
         assert [response.status for response in client.await_responses(2)] == [200, 200]
 
@@ -109,7 +113,9 @@ def test_098_an_error_reaches_a_client_that_still_sends(serving: Serving, size: 
         assert client.await_end() == "eof"
         assert client.statuses == [400]
         server.settle()
-        assert server.server.connections == 1, "closed before the client was: the answer may be lost to a reset"
+        assert server.server.connections == 1, (
+            "closed before the client was: the answer may be lost to a reset"
+        )
 
 
 def test_lingering_ends_with_the_client(serving: Serving) -> None:
@@ -152,14 +158,22 @@ def await_status(server: SteppedServer, client: Any, statuses: list[int]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("framing", "body"), [(b"Content-Length: 5", b"hello"), (b"Transfer-Encoding: chunked", CHUNKED_HELLO)]
+    ("framing", "body"),
+    [(b"Content-Length: 5", b"hello"), (b"Transfer-Encoding: chunked", CHUNKED_HELLO)],
 )
 @pytest.mark.parametrize("before", [b"", GET % b"before"], ids=["first", "second"])
-def test_100_continue_comes_before_the_body(serving: Serving, framing: bytes, body: bytes, before: bytes) -> None:
+def test_100_continue_comes_before_the_body(
+    serving: Serving, framing: bytes, body: bytes, before: bytes
+) -> None:
     server = serving()
     expected = [200] if before else []
     with server.connection() as client:
-        client.send(before + b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + framing + b"\r\n\r\n")
+        client.send(
+            before
+            + b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            + framing
+            + b"\r\n\r\n"
+        )
         await_status(server, client, [*expected, 100])
         assert client.ending is None
         for index in range(len(body)):
@@ -196,12 +210,16 @@ def test_100_continue_never_on_http_1_0(serving: Serving) -> None:
         assert server.app.calls[0].body == b"hello"
 
 
-@pytest.mark.parametrize(("field", "status"), [(b"Content-Length: 101", 413), (b"Expect: more", 417)])
+@pytest.mark.parametrize(
+    ("field", "status"), [(b"Content-Length: 101", 413), (b"Expect: more", 417)]
+)
 def test_100_101_a_final_answer_at_once(serving: Serving, field: bytes, status: int) -> None:
     server = serving(limit_request_body=100)
     length = b"" if b"Length" in field else b"Content-Length: 35\r\n"
     with server.connection() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + length + field + b"\r\n\r\n")
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + length + field + b"\r\n\r\n"
+        )
         if status == 417:
             client.await_responses(1)
             assert client.statuses[0] in (400, 417)
@@ -265,7 +283,9 @@ def test_drain_answers_what_is_there(serving: Serving) -> None:
     assert server.server.connections == 0
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET / HTTP", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"])
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"]
+)
 def test_a_reset_within_a_request_is_forgotten(serving: Serving, sent: bytes) -> None:
     server = serving()
     client = server.connect()
@@ -292,7 +312,10 @@ def test_a_peer_gone_before_accept_leaves_nothing(serving: Serving) -> None:
         client = server.connect(accepted=False)
         client.put(GET % b"p")
         client.reset()
-    server.until(lambda: server.turn() == 0 and server.server.connections == 0, "the connections to be forgotten")
+    server.until(
+        lambda: server.turn() == 0 and server.server.connections == 0,
+        "the connections to be forgotten",
+    )
     server.settle()
     assert open_descriptors() == before
 
@@ -302,7 +325,10 @@ def test_accepted_sockets_do_not_delay_small_segments(tmp_path: Path) -> None:
     with SteppedServer(Recorder(apps.stream), tmp_path) as server, server.connection() as client:
         client.exchange(GET % b"p")
         name = client.socket.getsockname()
-        assert [accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for accepted in peers_of(name)] == [1]
+        assert [
+            accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for accepted in peers_of(name)
+        ] == [1]
 
 
 def peers_of(name: tuple[str, int]) -> Iterator[socket.socket]:

@@ -66,7 +66,13 @@ def test_cases_stand_where_their_numbers_belong() -> None:
 def test_cases_differ() -> None:
     seen: dict[tuple[object, ...], Case] = {}
     for case in CASES:
-        key = (case.request, case.app, case.half_close, tuple(case.settings.items()), case.path.parent.name)
+        key = (
+            case.request,
+            case.app,
+            case.half_close,
+            tuple(case.settings.items()),
+            case.path.parent.name,
+        )
         assert key not in seen, f"{case} and {seen[key]} are the same"
         seen[key] = case
 

@@ -21,7 +21,9 @@ MARGIN = 2  # seconds: a sweep a second, and deadlines moved only when a second 
 
 
 @pytest.fixture
-def server(transport: Transport, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SteppedServer]:
+def server(
+    transport: Transport, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SteppedServer]:
     with SteppedServer(Recorder(apps.echo), tmp_path_factory.mktemp("s"), transport) as server:
         yield server
 
@@ -35,7 +37,9 @@ def assert_open_after(server: SteppedServer, client: Client, seconds: float) -> 
     assert len(client.statuses) == before
 
 
-def assert_closed_after(server: SteppedServer, client: Client, seconds: float, statuses: list[int]) -> None:
+def assert_closed_after(
+    server: SteppedServer, client: Client, seconds: float, statuses: list[int]
+) -> None:
     server.advance(seconds)
     client.await_end()
     assert client.ending == "eof"
@@ -52,13 +56,23 @@ def test_a_silent_client_is_closed_without_a_word_after_10_seconds(server: Stepp
         assert_closed_after(server, client, 2 * MARGIN, [])
 
 
-@pytest.mark.parametrize("part", [b"G", b"GET / HTTP/1.1\r\n", GET[:-1]], ids=["byte", "line", "almost"])
+@pytest.mark.parametrize(
+    "part", [b"G", b"GET / HTTP/1.1\r\n", GET[:-1]], ids=["byte", "line", "almost"]
+)
 def test_half_a_head_gets_408_after_10_seconds(server: SteppedServer, part: bytes) -> None:
     with server.connection() as client:
         client.send(part)
         assert_open_after(server, client, 10 - MARGIN)
         assert_closed_after(server, client, 2 * MARGIN, [408])
         assert server.app.calls == []
+
+
+def test_half_a_head_after_a_head_request_gets_a_whole_408(server: SteppedServer) -> None:
+    # The answer to HEAD has no body; that to the next request, whatever its method will be, does.
+    with server.connection("HEAD", "GET") as client:
+        client.exchange(b"HEAD /p HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.send(b"GET / HTTP/1.1\r\n")
+        assert_closed_after(server, client, 10 + MARGIN, [200, 408])
 
 
 def test_bytes_that_trickle_do_not_move_the_deadline_of_the_head(server: SteppedServer) -> None:
@@ -94,12 +108,12 @@ def test_an_idle_connection_is_closed_without_a_word_after_2_seconds(server: Ste
 
 
 def test_keep_alive_starts_anew_with_each_answer(transport: Transport, tmp_path: Path) -> None:
-    with SteppedServer(Recorder(apps.echo), tmp_path, transport, keepalive=10) as server:
-        with server.connection() as client:
-            for _ in range(4):
-                assert client.exchange(GET).status == 200
-                assert_open_after(server, client, 10 - MARGIN)
-            assert_closed_after(server, client, 2 * MARGIN, [200] * 4)
+    stepped = SteppedServer(Recorder(apps.echo), tmp_path, transport, keepalive=10)
+    with stepped as server, server.connection() as client:
+        for _ in range(4):
+            assert client.exchange(GET).status == 200
+            assert_open_after(server, client, 10 - MARGIN)
+        assert_closed_after(server, client, 2 * MARGIN, [200] * 4)
 
 
 @pytest.mark.parametrize("start", [POST + b"x", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
@@ -199,6 +213,62 @@ def test_a_client_that_reads_slowly_is_served(long: SteppedServer) -> None:
         assert rounds > 2
         assert client.responses[0].complete
         assert client.responses[0].body == PIECE * PIECES
+
+
+def test_a_long_answer_to_a_client_that_keeps_up_is_not_late(transport: Transport, tmp_path: Path) -> None:
+    # Each block is taken at once: output never waits, and that is progress, too.
+    def items() -> Iterator[bytes]:
+        for _ in range(50):
+            server.clock.advance(1)
+            yield PIECE
+
+    def application(_environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return items()
+
+    with SteppedServer(Recorder(application), tmp_path, transport) as server, server.connection() as client:
+        client.put(GET)
+        (answer,) = client.await_responses(1)
+        assert answer.complete
+        assert answer.body == PIECE * 50
+
+
+def test_time_in_which_the_server_did_not_read_is_not_the_clients(long: SteppedServer) -> None:
+    # A body that comes behind an answer the client is slow to take is not slow itself.
+    with long.connection() as client:
+        client.put(GET + b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        long.settle()
+        for _ in range(15):
+            long.advance(1)
+            client.received += client.socket.recv(4096)
+            long.settle()
+        long.until(lambda: bool(client.receive() or client.responses[0].complete), "the first answer")
+        long.advance(2)
+        client.send(b"whole")
+        assert [response.status for response in client.await_responses(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "second"])
+def test_what_arrived_in_time_is_served_however_busy_the_server_was(
+    transport: Transport, tmp_path: Path, before: bytes
+) -> None:
+    # An application that takes long on one connection must not cost the others what they have sent meanwhile.
+    def application(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            server.clock.advance(1)
+            other.put(GET)
+            server.clock.advance(20)
+        return apps.echo(environ, start_response)
+
+    with SteppedServer(Recorder(application), tmp_path, transport) as server:
+        other = server.connect()
+        if before:
+            other.exchange(before)
+        with server.connection() as client:
+            client.put(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.await_responses(1)[0].status == 200
+            assert [answer.status for answer in other.await_responses(1 + bool(before))] == [200] * (1 + bool(before))
+            other.close()
 
 
 def test_lingering_lasts_2_seconds(server: SteppedServer) -> None:

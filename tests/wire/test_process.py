@@ -10,13 +10,13 @@ from tests.support.responses import ResponseReader
 from tests.support.server import PATIENCE, ServerProcess
 from tests.wire.corpus import Case, load_cases
 
-APPLICATION = '''\
+APPLICATION = """\
 def application(environ, start_response):
     environ["wsgi.input"].read()
     path = environ["PATH_INFO"].encode("latin-1")
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(path)))])
     return [path]
-'''
+"""
 
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -30,7 +30,9 @@ CASES = [
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
-def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def process(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     folder: Path = tmp_path_factory.mktemp("p")
     (folder / "echoing.py").write_text(APPLICATION)
     bind = "127.0.0.1:0" if request.param == "tcp" else f"unix:{folder}/s"
@@ -51,7 +53,9 @@ def holds(case: Case, statuses: list[int]) -> bool:
     for outcome in case.outcomes:
         wanted = [answer.statuses for answer in outcome.answers if not answer.optional]
         wanted += [frozenset({200})] if outcome.fate == "K" else []
-        if len(wanted) == len(statuses) and all(a in b for a, b in zip(statuses, wanted, strict=True)):
+        if len(wanted) == len(statuses) and all(
+            a in b for a, b in zip(statuses, wanted, strict=True)
+        ):
             return True
     return False
 

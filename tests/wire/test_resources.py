@@ -41,7 +41,10 @@ def test_123_a_million_chunks_take_linear_time(tmp_path: Path) -> None:
 
 def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
     body = b"1\r\nx\r\n" * 10_000
-    with SteppedServer(Recorder(apps.ignore_body), tmp_path) as server, server.connection() as client:
+    with (
+        SteppedServer(Recorder(apps.ignore_body), tmp_path) as server,
+        server.connection() as client,
+    ):
         client.send(CHUNKED)
         client.send(body)
         tracemalloc.start()
@@ -59,11 +62,20 @@ def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
 
 def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> None:
     # A pattern with backtracking takes seconds for these.
-    fields = (b"X: " + b" \t" * 32_000 + b"x", b"X:" + b" " * 64_000, b"X: " + b"a " * 32_000, b"X: " + b"\t\x80" * 32_000)
+    values = (
+        b" \t" * 32_000 + b"x",
+        b" " * 64_000,
+        b"a " * 32_000,
+        b"\t\x80" * 32_000,
+        b"," * 64_000,
+    )
     settings = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
-    with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server, server.connection() as client:
-        for field in fields:
-            data = b"GET / HTTP/1.1\r\nHost: a\r\n" + field + b"\r\n\r\n"
+    with (
+        SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server,
+        server.connection() as client,
+    ):
+        for value in values:
+            data = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n"
 
             def parse(data: bytes = data) -> None:
                 count = len(client.statuses)
