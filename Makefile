@@ -58,7 +58,8 @@ sanitize: build
 	cd build/sanitize && PYTHONPATH="$(CURDIR)/build/sanitize" PYTHONMALLOC=malloc \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser' $(or $(TESTS),$(SANITIZED))
+		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid' \
+		$(or $(TESTS),$(SANITIZED))
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)

@@ -5,13 +5,14 @@ FASTWSGI_DEBUG     bounds checks on, symbols, no optimisation
 FASTWSGI_SANITIZE  AddressSanitizer and UndefinedBehaviorSanitizer (run with libasan preloaded)
 FASTWSGI_TRACE     line tracing, so that coverage sees the .pyx files
 FASTWSGI_ANNOTATE  an HTML page per module that shows where C calls into CPython
-FASTWSGI_WERROR    C warnings are errors
+FASTWSGI_WERROR    warnings of Cython and of the C compiler are errors
 """
 
 import os
 from pathlib import Path
 
 from Cython.Build import cythonize
+from Cython.Compiler import Options
 from setuptools import Extension, setup
 
 
@@ -19,7 +20,7 @@ def switch(name: str) -> bool:
     return os.environ.get(f"FASTWSGI_{name}", "0") not in ("", "0")
 
 
-DEBUG, SANITIZE, TRACE = switch("DEBUG"), switch("SANITIZE"), switch("TRACE")
+DEBUG, SANITIZE, TRACE, WERROR = map(switch, ("DEBUG", "SANITIZE", "TRACE", "WERROR"))
 
 DIRECTIVES = {
     "language_level": "3",
@@ -45,8 +46,9 @@ if not (DEBUG or SANITIZE):
 if SANITIZE:
     COMPILE += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
-if switch("WERROR"):
+if WERROR:
     COMPILE += ["-Werror"]
+    Options.warning_errors = True
 MACROS = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
 
 EXTENSIONS = [
@@ -66,6 +68,6 @@ setup(
         build_dir="build/cython",
         compiler_directives=DIRECTIVES,
         annotate=switch("ANNOTATE"),
-        force=DEBUG or SANITIZE or TRACE,
+        force=DEBUG or SANITIZE or TRACE or WERROR,
     )
 )

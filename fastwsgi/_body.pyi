@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, final
 
+@final
 class RequestBody:
     received: int
     def __init__(self, memory_limit: int, open_file: Callable[[], BinaryIO]) -> None: ...

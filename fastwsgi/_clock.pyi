@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class Clock:
     def monotonic(self) -> float: ...
     def advance(self, seconds: float) -> None: ...

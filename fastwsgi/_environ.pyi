@@ -1,5 +1,10 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
+SHARED_VALUES: tuple[str, ...]
+OTHER_NAMES: tuple[str, ...]
+
+@final
 class EnvironBuilder:
     def __init__(self, template: Mapping[str, Any]) -> None: ...
+    def learn(self, name: bytes) -> None: ...

@@ -68,6 +68,7 @@ cdef class Http1:
     cdef object on_change             # (): the number of connections went down
     cdef object on_max_requests       # (): the worker has answered what it should
     cdef int64_t max_requests         # 0: no end
+    cdef Py_buffer heartbeat          # one double: seconds at the last dispatch; or no buffer
     cdef readonly int64_t requests
     cdef readonly int64_t connections
     cdef readonly bint draining
@@ -109,7 +110,8 @@ cdef class Connection(Exchange):
     cdef list pending                 # Segments the socket did not take; None when there are none
 
     cdef int enter(self, State state) except -1
-    cdef int read(self) except -1
+    cdef int read(self, uint32_t events) except -1
+    cdef char *make_room(self, size_t *room) except NULL
     cdef int consume(self, const char *data, size_t size) except -1
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
@@ -130,6 +132,7 @@ cdef class Connection(Exchange):
     cdef int queue_rest(self, bytes rest) except -1
     cdef int send_pending(self) except -1
     cdef int watch(self, uint32_t events) except -1
+    cdef int rewatch(self) except -1
     cdef int end_of_input(self) except -1
     cdef int linger(self) except -1
     cdef int discard_input(self) except -1

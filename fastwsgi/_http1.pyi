@@ -1,14 +1,20 @@
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, final
 
 from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi.errors import REASONS as REASONS
+from fastwsgi.errors import REFUSALS as REFUSALS
 from fastwsgi.errors import Refusal
 
 STATES: tuple[str, ...]
 TRANSITIONS: dict[str, tuple[str, ...]]
 
+@final
+class Segment: ...
+
+@final
 class Http1:
     requests: int
     connections: int
@@ -35,16 +41,18 @@ class Http1:
         keepalive_requests: int,
         output_buffer_size: int,
         max_requests: int,
+        heartbeat: memoryview | None,
         on_done: Callable[[Exchange], object] | None,
         on_refusal: Callable[[str, Refusal], object] | None,
         on_change: Callable[[], object] | None,
         on_max_requests: Callable[[], object] | None,
     ) -> None: ...
     def connect(self, environs: EnvironBuilder, fd: int, address: Any) -> Connection: ...
-    def sweep(self) -> None: ...
+    def sweep(self, moment: float) -> None: ...
     def drain(self) -> None: ...
     def close(self) -> None: ...
 
+@final
 class Connection(Exchange):
     @property
     def state_name(self) -> str: ...

@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class HeadWriter:
     def __init__(self, server: str) -> None: ...
     def serialise(

@@ -20,6 +20,8 @@ import stat
 
 from fastwsgi.errors import ApplicationError, ClientGone
 
+cdef object END = object()
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *thing)
 
@@ -38,10 +40,11 @@ cdef class StartResponse:
             raise ApplicationError("start_response was called after the response was over")
         if exc_info is not None:
             try:
+                _, error, trace = exc_info
                 if self.exchange.begun():
-                    raise exc_info[1].with_traceback(exc_info[2])
+                    raise error.with_traceback(trace)
             finally:
-                exc_info = None  # breaks the circle of traceback and frame
+                exc_info = error = trace = None  # breaks the circle of traceback and frame
         elif self.status is not None:
             raise ApplicationError("start_response was called twice, the second time without exc_info")
         if status is None:
@@ -86,9 +89,9 @@ cdef class StartResponse:
             return self.respond_file(<FileWrapper>iterable)
         try:
             self.iterator = iter(iterable)
-        except TypeError:
+        except TypeError as error:
             what = type(iterable).__name__
-            raise ApplicationError(f"the application returned {what}, which is no iterable") from None
+            raise ApplicationError(f"the application returned {what}, which is no iterable") from error
         return self.pump()
 
     cdef bint respond_file(self, FileWrapper wrapper) except -1:
@@ -103,7 +106,10 @@ cdef class StartResponse:
 
     cdef bint pump(self) except -1:
         cdef int flow
-        for block in self.iterator:
+        while True:
+            block = next(self.iterator, END)
+            if block is END:
+                break
             if not isinstance(block, bytes):
                 raise ApplicationError(f"the body must come as bytes, not {type(block).__name__}")
             if not block:
@@ -175,12 +181,13 @@ cdef class FileWrapper:
         return fd, offset, found.st_size - offset
 
 
-# Whether read() gives the bytes of the descriptor as they are: a text file decodes them, a GzipFile unpacks them. What
-# is no io object, such as a framework's wrapper of an upload, is taken at its word.
+# Whether read() gives the bytes of the descriptor as they are: a text file decodes them, a GzipFile unpacks them, a class of
+# the application's own may do anything. What is no io object, such as a framework's wrapper of an upload, is taken at its
+# word.
 cdef bint reads_its_descriptor(object filelike) except -1:
-    if not isinstance(filelike, io.IOBase):
-        return True
-    return isinstance(getattr(filelike, "raw", filelike), io.FileIO)
+    if type(filelike) is io.BufferedReader or type(filelike) is io.BufferedRandom:
+        return type(filelike.raw) is io.FileIO
+    return type(filelike) is io.FileIO or not isinstance(filelike, io.IOBase)
 
 
 @cython.final

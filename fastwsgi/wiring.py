@@ -25,6 +25,8 @@ from fastwsgi.observe.error_stream import ErrorStream
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
 
+MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
+
 log = logging.getLogger("fastwsgi.error")
 
 
@@ -76,7 +78,7 @@ class Server:
     def speak(self, http: Http1) -> None:
         """Serve connections by `http` from now on."""
         self._http = http
-        self.reactor.every_second(http.sweep)
+        self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
 
     def listen(
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
@@ -115,12 +117,14 @@ def build(
     *,
     max_requests: int = 0,
     on_max_requests: Callable[[], object] | None = None,
+    heartbeat: memoryview | None = None,
     clock: Clock | None = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and `on_max_requests()`
-    is called, once. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    is called, once. `heartbeat` is a cell of one double: the monotonic time, in seconds, at which the last request was
+    dispatched. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     server = Server(Reactor(clock), settings.worker_connections)
@@ -129,9 +133,9 @@ def build(
         clock=clock,
         dispatcher=Inline(app, report_application_error),
         server_header=settings.server_header,
-        # 0 means unlimited in gunicorn; here a line of any length still has to fit into the head.
+        # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
         limit_request_line=settings.limit_request_line or settings.limit_request_head,
-        limit_request_fields=settings.limit_request_fields,
+        limit_request_fields=settings.limit_request_fields or MOST_FIELDS,
         limit_request_field_size=settings.limit_request_field_size or settings.limit_request_head,
         limit_request_head=settings.limit_request_head,
         limit_request_body=settings.limit_request_body,
@@ -145,6 +149,7 @@ def build(
         keepalive_requests=settings.keepalive_requests,
         output_buffer_size=settings.output_buffer_size,
         max_requests=max_requests,
+        heartbeat=heartbeat,
         on_done=access_log(settings),
         on_refusal=report_refusal,
         on_change=server.adjust,

@@ -7,11 +7,8 @@ all made from these rows, so a setting is added by writing one.
 
 Laws:
 
-1. A check takes what any source gives (a string from a command line or the environment, a Python
-   object from a file or a program) and returns the final typed value, or raises ValueError with a
-   phrase that continues "the setting NAME ...". It has no effects.
-2. A `Settings` object does not change once it is made; a reload makes another.
-3. Every value knows its source, in words a person would use.
+1. A `Settings` object does not change once it is made; a reload makes another.
+2. Every value knows its source, in words a person would use.
 """
 
 from __future__ import annotations
@@ -20,147 +17,31 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar, overload
 
+from fastwsgi.config.checks import (
+    absolute_folder,
+    addresses,
+    assignments,
+    field_value,
+    flag,
+    integer,
+    known_worker_class,
+    log_format,
+    log_level,
+    optional_folder,
+    optional_string,
+    positive,
+    request_fields,
+    string,
+    strings,
+)
 from fastwsgi.errors import ConfigError, UsageError
-from fastwsgi.net.listener import parse_address
-from fastwsgi.observe.access_log import compile_format
 
 T = TypeVar("T")
 
 DEFAULT_SOURCE: Final = "default"
 COMMAND_LINE: Final = "command line"
 
-MOST_REQUEST_FIELDS: Final = 32768
-
 ACCESS_LOG_FORMAT: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-WORKER_CLASSES: Final = ("sync",)
-
-YES: Final = frozenset({"1", "true", "yes", "on", "y"})
-NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
-
-
-def integer(value: object) -> int:
-    """A number of something: 0 or more."""
-    if isinstance(value, str):
-        text = value.strip()
-        if not (text.isascii() and text.removeprefix("-").isdecimal()):
-            raise ValueError(f"takes a whole number, not {value!r}")
-        value = int(text)
-    if not isinstance(value, int):
-        raise ValueError(f"takes a whole number, not {value!r}")
-    if value < 0:
-        raise ValueError(f"takes 0 or more, not {value}")
-    return int(value)
-
-
-def positive(value: object) -> int:
-    """A number of something of which there must be one."""
-    number = integer(value)
-    if number == 0:
-        raise ValueError("takes 1 or more, and came to 0; look at how the number is computed")
-    return number
-
-
-def request_fields(value: object) -> int:
-    """Gunicorn's bound on the bound: 0 and what is above mean the most there can be."""
-    return min(integer(value) or MOST_REQUEST_FIELDS, MOST_REQUEST_FIELDS)
-
-
-def flag(value: object) -> bool:
-    if isinstance(value, str):
-        word = value.strip().lower()
-        if word not in YES | NO:
-            raise ValueError(f"takes true or false, not {value!r}")
-        return word in YES
-    if not isinstance(value, (bool, int)):
-        raise ValueError(f"takes True or False, not {value!r}")
-    return bool(value)
-
-
-def string(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {value!r}")
-    return value.strip()
-
-
-def optional_string(value: object) -> str | None:
-    return None if value is None else string(value)
-
-
-def strings(value: object) -> tuple[str, ...]:
-    """A list, or one string with commas between its parts."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if not isinstance(value, Iterable):
-        raise ValueError(f"takes a list of strings, not {value!r}")
-    return tuple(string(part) for part in value)
-
-
-def addresses(value: object) -> tuple[str, ...]:
-    found = strings(value)
-    if not found:
-        raise ValueError("takes one address or more, as in '127.0.0.1:8000'")
-    for address in found:
-        parse_address(address)
-    return found
-
-
-def assignments(value: object) -> tuple[str, ...]:
-    found = strings(value)
-    for pair in found:
-        if not pair.partition("=")[0] or "=" not in pair or "\0" in pair:
-            raise ValueError(f"takes NAME=VALUE, not {pair!r}")
-    return found
-
-
-def known_worker_class(value: object) -> str:
-    name = string(value)
-    if name not in WORKER_CLASSES:
-        raise ConfigError(
-            f"there is no worker class {name!r}; there is: {', '.join(WORKER_CLASSES)}"
-        )
-    return name
-
-
-def log_level(value: object) -> str:
-    level = string(value).lower()
-    level = {"warn": "warning", "fatal": "critical"}.get(level, level)
-    if level not in LOG_LEVELS:
-        raise ValueError(f"takes one of {', '.join(LOG_LEVELS)}, not {value!r}")
-    return level
-
-
-def log_format(value: object) -> str:
-    """Compiled to be checked; leading and trailing space belongs to it."""
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {value!r}")
-    compile_format(value)
-    return value
-
-
-def folder(value: object) -> str:
-    path = string(value)
-    if not os.path.isdir(path):
-        raise ValueError(f"takes a folder, and {path!r} is none")
-    return path
-
-
-def absolute_folder(value: object) -> str:
-    """What is relative is so to the folder the server was started in."""
-    return os.path.abspath(folder(value))
-
-
-def optional_folder(value: object) -> str | None:
-    return None if value is None else absolute_folder(value)
-
-
-def field_value(value: object) -> str:
-    """Text that can stand in a header field (RFC 9110, 5.5), or nothing."""
-    text = string(value)
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"takes printable ASCII text, not {text!r}")
-    return text
 
 
 class Setting(Generic[T]):

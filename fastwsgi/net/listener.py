@@ -166,7 +166,7 @@ class Listener:
 
     def pause(self) -> None:
         """Leave new connections in the kernel's queue until `resume`; for a worker that is full."""
-        if self.state is State.ACCEPTING:
+        if self.state in (State.ACCEPTING, State.STARVED):
             self._leave(State.FULL)
 
     def resume(self) -> None:
@@ -179,8 +179,6 @@ class Listener:
 
         Where the listener is paused before the queue is empty, the drain goes on when it resumes.
         """
-        if self._draining or self.state is State.STOPPED:
-            return
         self._draining = True
         if self.state is State.ACCEPTING:
             self._reactor.remove(self.sock.fileno())
@@ -382,7 +380,7 @@ def _bind_unix(path: str, backlog: int, umask: int) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the file of a unix socket nobody listens on; OSError where it is anything else."""
+    """Remove the file of a unix socket nobody listens on; FileExistsError where it is no socket."""
     try:
         mode = os.stat(path, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -395,12 +393,8 @@ def _remove_stale(path: str) -> None:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
-            return
-        except FileNotFoundError:
-            return
-        except BlockingIOError:
-            pass  # somebody listens, with a full queue
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+        except OSError:
+            pass  # somebody is there, with a full queue or for others only: bind will tell
 
 
 def _adopt(fd: int) -> socket.socket:

@@ -2,7 +2,7 @@
 
 One call of `Reactor.turn` is one `epoll_wait` and one pass over what it returned. The handlers
 stand in a list indexed by file descriptor, so the inner loop is an index, a method call, and
-nothing else: it is the only Python frame of ours that a keep-alive request passes through.
+nothing else: `_loop` is the only Python frame of ours that a keep-alive request passes through.
 
 Laws:
 
@@ -13,10 +13,10 @@ Laws:
    was added meanwhile under the same number (the kernel reuses the lowest free one): such a handler
    takes its place when the batch is over. Nothing is lost by that, its own events come with the
    next `epoll_wait`.
-3. Events go before deadlines. Once a second the `every_second` callbacks run, after the batch, so
-   bytes that waited in the kernel while an application was busy are read before their connection
-   can be called late. There is no timer per connection and no other source of time than the clock,
-   which is read once a turn.
+3. Events go before deadlines. Once a second the `every_second` callbacks run, after all that is
+   ready, so bytes that waited in the kernel while an application was busy are read before their
+   connection can be called late. There is no timer per connection and no other source of time than
+   the clock, which is read once a turn.
 4. `stop` and `wake` may be called from any thread and from a signal handler. Everything else
    belongs to the thread that runs the loop.
 """
@@ -36,12 +36,23 @@ BATCH: Final = 64
 
 SWEEP_SECONDS: Final = 1.0
 
+# Full batches that may go before a sweep that is due: a round of all the connections of a worker,
+# and an end to the waiting where every batch is full for good.
+BATCHES_BEFORE_SWEEP: Final = 64
+
 
 class Handler(Protocol):
     """What stands behind a file descriptor in the reactor."""
 
     def on_event(self, events: int, /) -> None:
         """Take the ready `events`, an `EPOLL*` mask."""
+
+
+class TimeSource(Protocol):
+    """Where the reactor reads the time: `fastwsgi._clock.Clock`, or a test's own."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
 
 
 OnError = Callable[[object, Exception], None]
@@ -96,11 +107,15 @@ class Reactor:
     something else is given, and should release what the handler held.
     """
 
-    def __init__(self, clock: Clock | None = None, on_error: OnError = log_error) -> None:
-        self.clock = Clock() if clock is None else clock
+    def __init__(self, clock: TimeSource | None = None, on_error: OnError = log_error) -> None:
+        self.clock: TimeSource = Clock() if clock is None else clock
         self.on_error = on_error
-        self._next_sweep = self.clock.monotonic() + SWEEP_SECONDS
+        # What was ready then, in seconds of the clock, has been handled: the present of a sweep. A
+        # batch may take long, and what arrives meanwhile is not late for it.
+        self.moment = self.clock.monotonic()
+        self._next_sweep = self.moment + SWEEP_SECONDS
         self._sweeps: tuple[Callable[[], None], ...] = ()
+        self._postponed = 0
         self._handlers: list[Handler] = [VACANT] * 64
         self._removed: set[int] = set()
         self._late: dict[int, Handler] = {}
@@ -167,6 +182,8 @@ class Reactor:
         monotonic = self.clock.monotonic
         now = monotonic()
         while True:
+            if removed:
+                self._settle()
             wait = self._next_sweep - now
             if timeout is not None and timeout < wait:
                 wait = timeout
@@ -176,11 +193,10 @@ class Reactor:
                     handlers[fd].on_event(mask)
             except Exception as error:
                 self._fail(fd, error, events)
-            if removed:
-                self._settle()
-            now = monotonic()
+            before, now = now, monotonic()
             if now >= self._next_sweep:
-                self._sweep(now)
+                self.moment = before if events else now
+                self._sweep_due(now, len(events) == BATCH)
             if once or self._stopping:
                 return len(events)
 
@@ -208,7 +224,12 @@ class Reactor:
             self._handlers[fd] = handler
         self._late.clear()
 
-    def _sweep(self, now: float) -> None:
+    def _sweep_due(self, now: float, full: bool) -> None:
+        """Sweep, unless the batch was `full`: then more handlers may be ready, and they go first."""
+        if full and self._postponed < BATCHES_BEFORE_SWEEP:
+            self._postponed += 1
+            return
+        self._postponed = 0
         self._next_sweep = now + SWEEP_SECONDS
         for callback in self._sweeps:
             try:

@@ -37,6 +37,8 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import ERROR, STANDARD, Logs
+from fastwsgi.process.child import Child
+from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, SignalQueue, wait_readable
@@ -58,62 +60,13 @@ SIGNALS: Final = (
 BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
-# Seconds. A worker's heart beats once a second, so silence shows up to a second late; part of it is
-# allowed for, so that a request gets its full timeout and the end still comes within a second.
-BEAT_TOLERANCE: Final = 0.75
+# Seconds.
 ABORT_SECONDS: Final = 0.25  # from ABRT, which is for writing the stacks, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
 FIRST_BOOT_PAUSE: Final = 0.5
 LONGEST_BOOT_PAUSE: Final = 30.0
-
-
-class Generation:
-    """What a set of workers has in common. `count` is how many there should be."""
-
-    __slots__ = ("count", "load", "settings", "sockets")
-
-    def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
-        self.settings = settings
-        self.sockets = sockets
-        self.load = load
-        self.count = settings.workers
-
-
-class Child:
-    """What the master knows of one worker. `kill_at` is when it must be gone; None: it may stay."""
-
-    __slots__ = ("aborted", "generation", "kill_at", "leaving", "pid", "seat", "slot")
-
-    def __init__(self, pid: int, generation: Generation, seat: int, slot: Slot) -> None:
-        self.pid = pid
-        self.generation = generation
-        self.seat = seat
-        self.slot = slot
-        self.leaving = False
-        self.aborted = False
-        self.kill_at: float | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        return self.slot.state is State.READY
-
-    @property
-    def has_booted(self) -> bool:
-        return self.slot.state is not State.BOOTING
-
-    @property
-    def stays(self) -> bool:
-        """It counts: neither told to leave, nor leaving by itself, nor asking to be replaced."""
-        return not self.leaving and self.slot.state in (State.BOOTING, State.READY)
-
-    def silent_at(self, awake_since: float) -> float:
-        """When its silence will have lasted for too long, of what of it the master was awake for."""
-        timeout = self.generation.settings.timeout
-        if not timeout:
-            return float("inf")
-        return max(self.slot.heartbeat, awake_since) + timeout + BEAT_TOLERANCE
 
 
 class Arbiter:
@@ -316,9 +269,9 @@ class Arbiter:
         try:
             self.begin_generation(self.sources.read())
         except ConfigError as error:
-            self.log.error("Not reloaded, going on as before: %s", error)
             with contextlib.suppress(ConfigError):
                 enter_folder(self.settings)
+            self.log.error("Not reloaded, going on as before: %s", error)
 
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
@@ -337,11 +290,12 @@ class Arbiter:
             raise
         self.replace_logs(logs)
         self.say_warnings()
-        load = present.load if settings.preload_app and present.settings.preload_app else self.load
-        if load is not self.load:
+        if present.load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
+        elif settings.preload_app:
+            self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, load)
+        self.generation = Generation(settings, sockets, present.load)
         self.settings = settings
         self.boot_after = self.boot_pause = 0.0
         if sockets.addresses != present.sockets.addresses:
@@ -369,13 +323,13 @@ class Arbiter:
 
     def abandon_reload(self, previous: Generation, why: str) -> None:
         """The new generation cannot boot: the previous one goes on."""
-        self.log.error("Not reloaded, going on as before: %s", why)
         failed, self.generation, self.previous = self.generation, previous, None
         failed.sockets.close_except(previous.sockets)
         self.settings = previous.settings
         for child in self.children.values():
             if child.generation is failed:
                 self.retire(child)
+        self.log.error("Not reloaded, going on as before: %s", why)
 
     # Workers
 

@@ -76,6 +76,7 @@ class Worker:
         self.lifeline = lifeline
         self.master = master
         self.log = logging.getLogger(ERROR)
+        self.beats_of_leaving = 0
 
     def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -130,7 +131,24 @@ class Worker:
         return settings.max_requests + chance % (settings.max_requests_jitter + 1)
 
     def beat(self) -> None:
+        """Once a second."""
         self.slot.beat(self.server.requests, self.server.connections)
+        if self.slot.state is State.LEAVING:
+            self.beats_of_leaving += 1
+            if self.beats_of_leaving > 1:
+                self.stop_listening()
+
+    def stop_listening(self) -> None:
+        """Give up the listening sockets once the drain has emptied them.
+
+        Were they kept while a long response goes out, the kernel would queue connections that
+        nobody accepts; so they are refused, or another worker's. The first beat may come in the
+        turn in which the drain was asked for, before it has begun; and a worker that is full
+        accepts the rest when it has room.
+        """
+        if self.server.connections < self.settings.worker_connections:
+            for sock in self.sockets:
+                sock.close()
 
     def wear_out(self) -> None:
         """max_requests is reached. The master sends TERM once a successor is ready."""

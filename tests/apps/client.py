@@ -145,6 +145,15 @@ class Client:
             self.pending += data
         return self.pending
 
+    def receive_at_least(self, size: int) -> None:
+        """Raw bytes until so many are pending for `receive`."""
+        pending = bytearray(self.pending)
+        while len(pending) < size:
+            data = self._receive()
+            assert data, f"the stream ended after {len(pending)} bytes"
+            pending += data
+        self.pending = bytes(pending)
+
     def rest(self) -> bytes:
         """Everything until the server closes the connection."""
         rest = bytearray(self.pending)

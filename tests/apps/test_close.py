@@ -58,6 +58,29 @@ def test_138_close_exactly_once_without_a_body(
     assert client.is_usable()
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "known"),
+    [
+        ("HEAD", "200 OK", None),
+        ("HEAD", "200 OK", "10"),
+        ("GET", "204 No Content", None),
+        ("GET", "304 Not Modified", None),
+        ("GET", "200 OK", "10"),
+        ("GET", "200 OK", "0"),
+    ],
+)
+def test_endless_iterable_ends_with_the_response(
+    connect: Connect, events: Events, method: str, status: str, known: str | None
+) -> None:
+    """No more items are asked for than can be sent."""
+    headers = [events.header, ("Status", status), *([("Known", known)] if known else [])]
+    answer = connect().request("/close_after_endless_of", method=method, headers=headers)
+    assert answer.status == int(status[:3])
+    assert answer.complete
+    assert answer.body == (b"moremoremo" if (method, known) == ("GET", "10") else b"")
+    assert_closed_once(connect, events)
+
+
 def test_138_close_when_the_client_has_gone(connect: Connect, events: Events, gate: Gate) -> None:
     client = connect()
     client.send("/close_after_client_left_at_gate", headers=[events.header, gate.header])

@@ -119,6 +119,11 @@ def test_content_of_a_gzip_file_is_what_read_gives(client: Client, tmp_path: Pat
     assert answer.body == SMALL
 
 
+def test_content_of_a_file_of_the_applications_own_kind(client: Client, small: Path) -> None:
+    answer = client.request("/wrapped", headers=from_opener(small, "in capitals"))
+    assert answer.body == SMALL.upper()
+
+
 def test_file_whose_size_the_kernel_does_not_tell(client: Client) -> None:
     """A file of /proc has a size of zero and content all the same."""
     path = Path("/proc/version")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.apps.client import Answer, Client
+from tests.apps.conftest import Connect
 from tests.support.server import ServerProcess
 
 
@@ -138,6 +139,32 @@ def test_good_head_reaches_the_client_as_it_is(client: Client) -> None:
     for name, value in headers:
         assert answer.one(name) == value.strip()
         assert name.encode() in [line.rstrip(b":") for line in sent]  # case is kept
+
+
+def test_constant_headers_stay_right_in_every_response(connect: Connect) -> None:
+    """What a server may remember of an object must not depend on where it met it first."""
+    kinds = ["text/plain"]
+    expected = {
+        "one length": (200, ["5"], kinds),
+        "length first": (200, ["5"], kinds),
+        "length twice": (500, None, None),
+        "two lengths": (500, None, None),
+        "none": (200, ["5"], []),
+        "field twice": (200, ["5"], kinds * 2),
+        "dropped": (200, ["5"], []),
+        "bad": (500, None, None),
+    }
+    for _ in range(2):
+        for first in expected:
+            for name in (first, *expected):
+                status, lengths, types = expected[name]
+                answer = connect().request("/constants", headers=[("Headers", name)])
+                assert (answer.status, answer.complete) == (status, True)
+                assert lengths in (None, answer.all("content-length"))
+                assert types in (None, answer.all("content-type"))
+                assert answer.all("keep-alive") == answer.all("x-split") == []
+        answer = connect().request("/constants", headers=[("Headers", "other length")])
+        assert (answer.complete, answer.status) in ((False, 200), (True, 500))
 
 
 def test_several_set_cookies_stay_apart_and_in_order(client: Client) -> None:

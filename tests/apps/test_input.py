@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.apps.client import Client
+from tests.apps.conftest import Connect
 from tests.apps.fixtures.bodies import LARGE, perform
 from tests.support.server import ServerProcess
 
@@ -145,7 +147,9 @@ def test_ten_megabytes_up_and_down(client: Client) -> None:
 
 
 @pytest.mark.parametrize("known", ["yes", "no"])
-@pytest.mark.parametrize("form", ["one item", "blocks", "uneven", "write"])
+@pytest.mark.parametrize(
+    "form", ["one item", "two items", "blocks", "uneven", "starts anew", "write"]
+)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_ten_megabytes_down(client: Client, form: str, known: str, version: str) -> None:
     headers = [("Form", form), ("Known", known)]
@@ -154,6 +158,22 @@ def test_ten_megabytes_down(client: Client, form: str, known: str, version: str)
     assert len(answer.body) == len(LARGE)
     assert answer.body == LARGE
     assert client.is_usable() == (version == "1.1")
+
+
+@pytest.mark.parametrize("form", ["one item", "two items", "blocks", "uneven", "starts anew"])
+def test_ten_megabytes_down_to_a_client_that_pauses(
+    client: Client, connect: Connect, form: str
+) -> None:
+    """Other requests are served in between, so the rest of the response is sent in many turns."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.send("/large", headers=[("Form", form), ("Known", "no")])
+    client.receive_until(b"\r\n\r\n")
+    for size in range(1 << 20, len(LARGE), 1 << 20):
+        assert connect().is_usable()
+        client.receive_at_least(size)
+    answer = client.receive()
+    assert answer.complete
+    assert answer.body == LARGE
 
 
 def test_99_body_the_application_ignores(client: Client) -> None:

@@ -7,7 +7,7 @@ the level of bytes, with a liking for the bytes that parsers have disagreed abou
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -94,12 +94,17 @@ def chunked(draw: st.DrawFn, body: bytes) -> bytes:
 EXTENSIONS = st.sampled_from((b"", b"", b"", b"", b";a", b";a=b", b';a="b c"', b";a=b;c=d"))
 
 
+CASES: st.SearchStrategy[Callable[[bytes], bytes]] = st.sampled_from(
+    (bytes, bytes, bytes.lower, bytes.upper)
+)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     method = draw(METHODS)
     host = draw(HOSTS)
     version = b"1.0" if draw(st.integers(0, 9)) == 0 else b"1.1"
-    cased = draw(st.sampled_from((bytes, bytes, bytes.lower, bytes.upper)))
+    cased = draw(CASES)
     lines = [cased(b"Host:") + draw(BLANKS) + host + draw(BLANKS)]
     for name in draw(st.lists(NAMES, max_size=5)):
         lines.append(name + b":" + draw(BLANKS) + draw(VALUES) + draw(BLANKS))

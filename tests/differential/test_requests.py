@@ -70,7 +70,7 @@ def test_well_formed_streams_are_read_alike(subject: Subject, data: bytes) -> No
     assert set(outcome.statuses) == {200}
 
 
-@bounded(max_examples=600)
+@bounded(max_examples=400)
 @given(mutated_streams())
 def test_damaged_streams_are_never_read_in_a_way_of_our_own(subject: Subject, data: bytes) -> None:
     check(subject, data)

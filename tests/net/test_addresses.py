@@ -143,9 +143,17 @@ def test_accepted_sockets_have_nodelay() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_host_name_is_resolved_to_ipv4_where_it_has_one() -> None:
-    with bind("localhost:0") as sock:
+def test_a_host_name_is_resolved_to_ipv4_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sixth = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
+    fourth = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [sixth, fourth])
+    with bind("some-name:0") as sock:
         assert sock.getsockname()[0] == "127.0.0.1"
+
+
+def test_localhost_is_resolved() -> None:
+    with bind("localhost:0") as sock:
+        assert answers(sock)
 
 
 def test_a_name_that_does_not_resolve_is_an_os_error() -> None:

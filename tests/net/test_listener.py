@@ -9,6 +9,7 @@ import os
 import pathlib
 import queue
 import resource
+import select
 import socket
 import threading
 import time
@@ -188,10 +189,53 @@ def test_the_spare_descriptor_serves_again_and_again(door: Door, clock: ManualCl
         (client,) = door.knock()
         with no_descriptors_left():
             door.reactor.turn(0)
+            # It is held again at once, or somebody else would take it before it is needed.
+            with pytest.raises(OSError, match="Too many open files"):
+                os.open(os.devnull, os.O_RDONLY)
         assert ended(client)
         clock.advance(1)
         door.reactor.turn(0)
     assert door.fds == []
+
+
+def test_a_spare_descriptor_that_was_lost_is_replaced_by_the_sweep(
+    door: Door, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = door.listener._accept_one
+    stolen: list[int] = []
+
+    def meanwhile_taken() -> tuple[int, object]:
+        """The first accept fails; before the second another thread opens a file."""
+        if not stolen:
+            stolen.append(-1)
+            raise OSError(errno.EMFILE, "Too many open files")
+        stolen[0] = os.open(os.devnull, os.O_RDONLY)
+        raise BlockingIOError
+
+    monkeypatch.setattr(door.listener, "_accept_one", meanwhile_taken)
+    (client,) = door.knock()
+    with no_descriptors_left():
+        door.reactor.turn(0)
+    monkeypatch.setattr(door.listener, "_accept_one", accept)
+    os.close(stolen[0])
+    clock.advance(1)
+    # The sweep comes after the events of its turn: it restores the spare, and accepting.
+    assert door.reactor.turn(0) == 0
+    with no_descriptors_left():
+        door.reactor.turn(0)
+    assert ended(client)
+
+
+def test_a_full_worker_stays_so_when_descriptors_are_back(door: Door, clock: ManualClock) -> None:
+    door.knock(2)
+    with no_descriptors_left():
+        door.reactor.turn(0)
+    door.listener.pause()
+    clock.advance(1)
+    assert [door.reactor.turn(0), door.reactor.turn(0)] == [0, 0]
+    door.listener.resume()
+    door.reactor.turn(0)
+    assert len(door.fds) == 1
 
 
 def test_one_line_an_interval_says_so(
@@ -214,7 +258,11 @@ def test_one_line_an_interval_says_so(
 
 @pytest.mark.parametrize("error", ["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE", "EINVAL", "EBADF"])
 def test_an_error_that_stays_does_not_spin(
-    door: Door, error: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    door: Door,
+    clock: ManualClock,
+    error: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     accept = door.listener._accept_one
     monkeypatch.setattr(door.listener, "_accept_one", fail_with(*[getattr(errno, error)] * 9))
@@ -222,7 +270,7 @@ def test_an_error_that_stays_does_not_spin(
     assert [door.reactor.turn(0), door.reactor.turn(0)] == [1, 0]
     assert os.strerror(getattr(errno, error)) in caplog.text
     monkeypatch.setattr(door.listener, "_accept_one", accept)
-    door.reactor.clock.advance(1)
+    clock.advance(1)
     door.reactor.turn(0)
     door.reactor.turn(0)
     assert len(door.fds) == 1
@@ -289,8 +337,11 @@ def test_a_failing_factory_closes_its_connection_only(
 def test_a_failing_factory_leaves_nothing_in_the_reactor(
     door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
+    taken: list[int] = []
+
     def register_then_fail() -> None:
-        door.reactor.add(door.fds.pop(), door.listener, 1)
+        taken.append(door.fds.pop())
+        door.reactor.add(taken[0], door.listener, select.EPOLLIN)
         raise ValueError
 
     door.then = register_then_fail
@@ -298,6 +349,7 @@ def test_a_failing_factory_leaves_nothing_in_the_reactor(
     door.reactor.turn(0)
     assert ended(client)
     assert door.reactor.turn(0) == 0
+    door.reactor.remove(taken[0])
 
 
 def test_drain_takes_what_is_queued_and_nothing_later(door: Door) -> None:
@@ -338,7 +390,11 @@ def test_a_drain_survives_the_want_of_descriptors(door: Door, clock: ManualClock
 
 def test_a_drain_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that connects for every one accepted does not keep the worker from leaving."""
-    door.then = lambda: door.knock() and None
+
+    def another() -> None:
+        door.knock()
+
+    door.then = another
     monkeypatch.setattr(door.listener, "_backlog", 20)
     door.knock()
     door.listener.drain()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastwsgi.net.reactor import Reactor
+from fastwsgi.net.reactor import BATCH, BATCHES_BEFORE_SWEEP, Reactor
 
 from .conftest import ManualClock
 
@@ -29,6 +29,16 @@ class Recorder:
         self.masks.append(events)
         self.seen.append(self.sock.recv(100, socket.MSG_DONTWAIT))
         self.then()
+
+
+class Always:
+    """A handler of a socket that can always be written to."""
+
+    def __init__(self, events: list[int]) -> None:
+        self.events = events
+
+    def on_event(self, events: int) -> None:
+        self.events.append(events)
 
 
 Pair = tuple[socket.socket, socket.socket]
@@ -175,6 +185,37 @@ def test_a_late_newcomer_may_be_removed_again(reactor: Reactor, pair: MakePair) 
     assert (handler.seen, newcomer.seen) == ([], [b"x"])
 
 
+def test_a_late_newcomer_that_left_is_forgotten(reactor: Reactor, pair: MakePair) -> None:
+    ours, _ = pair()
+    reactor.add(ours.fileno(), Recorder(ours), select.EPOLLIN)
+    reactor.remove(ours.fileno())
+    reactor.add(ours.fileno(), Recorder(ours), select.EPOLLIN)
+    reactor.remove(ours.fileno())
+    reactor.turn(0)
+    reactor.remove(ours.fileno())
+
+
+def test_a_newcomer_that_took_its_place_is_removed_like_any_other(
+    reactor: Reactor, pair: MakePair
+) -> None:
+    (ours, theirs), (other, to_other) = pair(), pair()
+    newcomer = Recorder(ours)
+    leaver = Recorder(other, lambda: reactor.remove(ours.fileno()))
+    newcomer.then = lambda: reactor.remove(other.fileno())
+    for handler in (Recorder(ours), newcomer):
+        reactor.remove(ours.fileno())
+        reactor.add(ours.fileno(), handler, select.EPOLLIN)
+    reactor.add(other.fileno(), leaver, select.EPOLLIN)
+    reactor.turn(0)
+    theirs.send(b"x")
+    to_other.send(b"x")
+    assert reactor.turn(0) == 2
+    assert len(newcomer.seen) + len(leaver.seen) == 1
+    for sock in (ours, other):
+        reactor.remove(sock.fileno())
+        reactor.remove(sock.fileno())
+
+
 def test_a_handler_that_raises_costs_nobody_else_an_event(
     reactor: Reactor, pair: MakePair, errors: list[tuple[object, Exception]]
 ) -> None:
@@ -285,6 +326,38 @@ def test_events_go_before_sweeps(reactor: Reactor, clock: ManualClock, pair: Mak
     assert order == ["event", "sweep"]
 
 
+def test_all_that_is_ready_goes_before_sweeps(
+    reactor: Reactor, clock: ManualClock, pair: MakePair
+) -> None:
+    """More handlers than a batch takes: none is swept as late whose bytes wait in the kernel."""
+    order: list[str] = []
+    reactor.every_second(lambda: order.append("sweep"))
+    for _ in range(2 * BATCH + 1):
+        ours, theirs = pair()
+        reactor.add(ours.fileno(), Recorder(ours, lambda: order.append("event")), select.EPOLLIN)
+        theirs.send(b"x")
+    clock.advance(60)
+    assert [reactor.turn(0) for _ in range(3)] == [BATCH, BATCH, 1]
+    assert order == ["event"] * (2 * BATCH + 1) + ["sweep"]
+
+
+def test_full_batches_do_not_keep_a_sweep_waiting_for_good(
+    reactor: Reactor, clock: ManualClock, pair: MakePair
+) -> None:
+    sweeps: list[int] = []
+    events: list[int] = []
+    reactor.every_second(lambda: sweeps.append(len(events)))
+    for _ in range(BATCH):
+        ours, _ = pair()
+        reactor.add(ours.fileno(), Always(events), select.EPOLLOUT)
+    once = BATCHES_BEFORE_SWEEP + 1
+    for _ in range(2):
+        clock.advance(1)
+        for _ in range(once):
+            reactor.turn(0)
+    assert sweeps == [BATCH * once, BATCH * once * 2]
+
+
 def test_no_wait_is_longer_than_until_the_next_sweep(
     reactor: Reactor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +380,7 @@ def test_no_wait_is_longer_than_until_the_next_sweep(
 def test_the_clock_is_read_once_a_turn(
     reactor: Reactor, pair: MakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Once before the first of them, too."""
     reads: list[int] = []
 
     def monotonic() -> float:

@@ -69,7 +69,9 @@ def test_what_a_program_printed_is_printed_once(site: Path) -> None:
         "import fastwsgi\nfrom app import app\nprint('begin')\n"
         "fastwsgi.run(app, '127.0.0.1', 0, workers=2)\nprint('end')\n"
     )
-    with ServerProcess.start(cwd=site, command=[sys.executable, "program.py"]) as server:
+    buffered = {"PYTHONUNBUFFERED": ""}
+    command = [sys.executable, "program.py"]
+    with ServerProcess.start(cwd=site, env=buffered, command=command) as server:
         server.wait_for("Booting worker", count=2)
         server.signal(signal.SIGTERM)
         assert server.wait() == 0

@@ -24,6 +24,31 @@ def test_term_lets_a_request_finish_and_refuses_new_ones(serve: Serve, site: Pat
         server.connect()
 
 
+def test_term_refuses_new_connections_while_a_response_goes_out(serve: Serve, site: Path) -> None:
+    (site / "big.py").write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Length', '50000000')])\n"
+        "    return [b'x' * 50_000_000]\n"
+    )
+    server = serve("big:app", *LOCAL, cwd=site)
+    with server.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4) == b"HTTP"
+        server.signal(signal.SIGTERM)
+        server.wait_for("Handling signal: term")
+        refused = False
+        while not refused:  # a connection that came too early is reset, and then none comes
+            try:
+                with server.connect() as late:
+                    assert late.recv(1) == b""
+            except ConnectionResetError:
+                pass
+            except ConnectionRefusedError:
+                refused = True
+        assert len(client.makefile("rb").read()) > 50_000_000
+    assert server.wait() == 0
+
+
 def test_term_serves_what_is_queued_already(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, cwd=site)
     held = HeldRequest(server, site)
@@ -83,6 +108,15 @@ def test_ttin_adds_a_worker_and_ttou_takes_one_down_to_one(serve: Serve, site: P
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert server.log.count("Worker exiting") == 2  # by the first TTOU and by TERM
+
+
+def test_ttou_with_reuse_port_leaves_no_queue_behind(serve: Serve, site: Path) -> None:
+    server = serve("app:app", *LOCAL, "--reuse-port", "-w", "4", cwd=site)
+    server.wait_for("Ready: 4 workers")
+    for count in (1, 2, 3):
+        server.signal(signal.SIGTTOU)
+        server.wait_for("Worker exiting", count=count)
+    assert {server.get("/")[0] for _ in range(60)} == {200}
 
 
 def test_usr1_reopens_the_logs_of_master_and_workers(serve: Serve, site: Path) -> None:

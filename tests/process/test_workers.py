@@ -5,6 +5,7 @@ import re
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,12 @@ def test_boots_that_keep_failing_are_tried_at_growing_intervals(serve: Serve, si
     pid = int(server.get("/pid")[1])
     (site / "app.py").write_text("raise RuntimeError('broken for now')")
     os.kill(pid, signal.SIGKILL)
-    server.wait_for("Booting worker", count=3)
+    times = []
+    for count in (2, 3, 4):  # at once, after half a second, after a second
+        server.wait_for("Booting worker", count=count)
+        times.append(time.monotonic())
+    assert times[1] - times[0] > 0.4
+    assert times[2] - times[1] > 0.9
     (site / "app.py").write_text(whole)
     assert server.get("/") == (200, b"hello")
     assert server.log.count("RuntimeError: broken for now") == 1
@@ -71,6 +77,16 @@ def test_a_worker_outlives_no_master(serve: Serve, site: Path) -> None:
     assert server.wait(2) == -signal.SIGKILL
     with pytest.raises(ConnectionRefusedError):
         server.connect()
+
+
+def test_the_pipe_alone_tells_of_the_masters_end(serve: Serve, site: Path) -> None:
+    with (site / "app.py").open("a") as file:
+        file.write("import ctypes\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # PR_SET_PDEATHSIG\n")
+    server = serve("app:app", *LOCAL, "-w", "2", cwd=site)
+    server.wait_for("Ready: 2 workers")
+    server.signal(signal.SIGKILL)
+    server.wait_for("The master is gone; worker leaving", count=2)
+    assert server.wait(2) == -signal.SIGKILL
 
 
 def test_a_busy_worker_finishes_without_its_master(serve: Serve, site: Path) -> None:
@@ -166,6 +182,21 @@ def test_a_worn_worker_serves_on_where_its_successor_cannot_boot(serve: Serve, s
     first = server.get("/pid")
     (site / "app.py").write_text("raise RuntimeError")
     assert [server.get("/pid") for _ in range(9)] == [first] * 9
+    server.wait_for(r"\[ERROR\] the application 'app:app' failed")
+    assert server.get("/pid") == first
+
+
+def test_a_worker_worn_before_the_master_saw_it_ready_was_ready(serve: Serve, site: Path) -> None:
+    os.mkfifo(site / "hold")
+    whole = (site / "app.py").read_text()
+    (site / "app.py").write_text(f"{whole}os.close(os.open(HERE / 'hold', os.O_RDONLY))\n")
+    server = serve("app:app", *LOCAL, "--max-requests", "1", cwd=site)
+    server.wait_for("Booting worker")
+    server.signal(signal.SIGSTOP)
+    os.close(os.open(site / "hold", os.O_WRONLY))
+    first = server.get("/pid")
+    (site / "app.py").write_text("raise RuntimeError")
+    server.signal(signal.SIGCONT)
     server.wait_for(r"\[ERROR\] the application 'app:app' failed")
     assert server.get("/pid") == first
 

@@ -125,7 +125,7 @@ class Client:
         if server.transport == "tcp":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def put(self, data: bytes) -> int:
+    def put(self, data: bytes | memoryview) -> int:
         """Sends what the kernel takes now, without turning; a peer that is gone takes everything."""
         try:
             return self.socket.send(data)
@@ -197,10 +197,16 @@ class Client:
 
         def enough() -> bool:
             self.receive()
-            return sum(response.complete for response in self.responses) >= count
+            return self.ending is not None or self._completed() >= count
 
-        self.server.until(enough, f"{count} responses; there are {self.statuses}")
+        self.server.until(enough, f"{count} responses")
+        assert self._completed() >= count, (
+            f"{self.ending} after {self.statuses}, before {count} responses"
+        )
         return self.responses
+
+    def _completed(self) -> int:
+        return sum(response.complete for response in self.responses)
 
     def await_end(self) -> Ending:
         """Turns until the server has ended the stream; returns how."""

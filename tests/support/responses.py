@@ -113,8 +113,8 @@ class ResponseReader:
             except h11.RemoteProtocolError as error:
                 self._refuse(error)
                 return
-            if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
-                return
+            if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
+                return  # it needs data, or is over
             self._take(event)
 
     def _failed(self) -> bool:

@@ -235,6 +235,8 @@ def returning(value: Any) -> Application:
 
 returns_none = returning(None)
 returns_a_number = returning(5)
+returns_bytes = returning(b"evil")
+returns_a_string = returning("evil")
 item_is_a_string = returning(["evil"])
 item_is_a_number = returning([5])
 item_is_none = returning([None])
@@ -330,7 +332,8 @@ def wrapping(
         start_response("200 OK", [PLAIN, *fields])
         body = make()
         body.read(skip)
-        return environ["wsgi.file_wrapper"](body, block)
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](body, block)
+        return wrapped
 
     return application
 

@@ -1,6 +1,7 @@
 """Fixtures of the wire tests."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -17,4 +18,4 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
 
 @pytest.fixture(params=["tcp", "unix"])
 def transport(request: pytest.FixtureRequest) -> Transport:
-    return request.param
+    return cast(Transport, request.param)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 CASES = Path(__file__).parent / "cases"
 
@@ -62,6 +63,7 @@ class Case:
     request: bytes = b""
     outcomes: tuple[Outcome, ...] = ()
     calls: int | None = None
+    records: int | None = None
     methods: tuple[str, ...] = ()
     app: str = "echo"
     half_close: bool = False
@@ -130,7 +132,7 @@ def parse_outcome(text: str) -> Outcome:
             raise ValueError(f"no answer of this form: {word!r}")
         statuses = frozenset(int(status) for status in match["statuses"].split("|"))
         answers.append(ExpectedAnswer(statuses, bool(match["optional"]), bool(match["cut"])))
-    return Outcome(tuple(answers), fate)
+    return Outcome(tuple(answers), cast(Fate, fate))
 
 
 def add_fact(case: Case, line: str) -> None:
@@ -167,6 +169,8 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.calls = int(value)
         case "methods":
             case.methods = tuple(value.split(" "))
+        case "records":
+            case.records = int(value)
         case "app":
             case.app = value
         case "set":
@@ -193,14 +197,16 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
 
 def copy_of(case: Case, name: str) -> Case:
     """A case of the same file that starts with the facts of `case`."""
-    lists = {key: list(value) for key, value in vars(case).items() if isinstance(value, list)}
-    return replace(case, name=name, settings=dict(case.settings), **lists)
+    copy = deepcopy(case)
+    copy.name = name
+    return copy
 
 
 def parse_file(path: Path) -> Iterator[Case]:
     """Yields the cases of one file, one for each of their values; CaseError names file and line."""
     common = Case(path)
-    case, lines, in_bytes = common, [], False
+    case, in_bytes = common, False
+    lines: list[str] = []
     for number, line in enumerate([*path.read_text("utf-8").splitlines(), "=== end"], 1):
         try:
             if line.startswith("==="):

@@ -91,6 +91,8 @@ def converse(bench: Bench, case: Case, pieces: list[bytes], client: Client) -> I
     yield from check_calls(bench, case, client)
     yield from check_answers(case, client, outcome)
     yield from (f"on the wire: {evil!r}" for evil in case.never if evil in client.received)
+    if case.records is not None and len(bench.log.messages) != case.records:
+        yield f"{len(bench.log.messages)} log records, not {case.records}: {bench.log.messages}"
     for words in case.logged:
         if not any(words.lower() in message.lower() for message in bench.log.messages):
             yield f"no log record with {words!r} in {bench.log.messages}"

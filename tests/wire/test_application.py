@@ -232,6 +232,27 @@ def test_138_close_when_the_client_has_gone(serving: Serving, kind: type[Body], 
     assert body.after_close == 0
 
 
+def test_138_write_ends_when_the_client_has_gone(serving: Serving) -> None:
+    written: list[int] = []
+    clients: list[Client] = []
+
+    def application(_environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        write = start_response("200 OK", [apps.PLAIN])
+        for number in range(1000):
+            write(b"x" * 100)
+            written.append(number)
+            if number == 5:
+                clients[0].reset()
+        return []
+
+    server = serving(application)
+    clients.append(server.connect())
+    clients[0].put(GET)
+    server.until(lambda: server.server.connections == 0, "the connection to be forgotten")
+    assert 5 in written
+    assert len(written) < 10
+
+
 def test_131_what_is_yielded_is_sent_before_the_next_is_asked_for(serving: Serving) -> None:
     # PEP 3333: a server must not hold back a block until the next one comes.
     seen: list[bytes] = []

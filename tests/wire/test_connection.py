@@ -74,6 +74,22 @@ def test_095_the_first_answer_comes_first_however_slow(serving: Serving) -> None
         assert client.reader.violations == []
 
 
+def test_094_thousands_in_a_row_unread_until_the_end(serving: Serving) -> None:
+    server = serving(keepalive_requests=0)
+    paths = [b"%06d" % number for number in range(5000)]
+    with server.connection() as client:
+        unsent = b"".join(GET % path for path in paths)
+        while unsent and server.turn(0.1):
+            unsent = unsent[client.put(unsent) :]
+        while unsent:  # the server has stopped reading: only a client that reads gets further
+            client.receive()
+            server.settle()
+            unsent = unsent[client.put(unsent) :]
+        answers = client.await_responses(len(paths))
+        assert [answer.body for answer in answers] == [b"/" + path for path in paths]
+        assert client.reader.violations == []
+
+
 def test_output_waits_for_the_client(serving: Serving) -> None:
     slow = Slow()
     server = serving(slow, output_buffer_size=65536)

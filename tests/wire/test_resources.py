@@ -3,7 +3,9 @@
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.support.loop import SteppedServer
 from tests.wire import apps
@@ -61,7 +63,8 @@ def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> None:
-    # A pattern with backtracking takes seconds for these.
+    # A pattern with backtracking takes seconds for these. A build with line tracing is slow with any field: there a
+    # plain one is the measure.
     values = (
         b" \t" * 32_000 + b"x",
         b" " * 64_000,
@@ -69,20 +72,20 @@ def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> Non
         b"\t\x80" * 32_000,
         b"," * 64_000,
     )
-    settings = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
+    settings: dict[str, Any] = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
     with (
         SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server,
         server.connection() as client,
     ):
+
+        def parse(value: bytes) -> None:
+            count = len(client.statuses)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n")
+            assert client.await_responses(count + 1)[-1].status == 200
+
+        plain = seconds_of(lambda: parse(b"x" * 64_000), 5)
         for value in values:
-            data = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n"
-
-            def parse(data: bytes = data) -> None:
-                count = len(client.statuses)
-                client.send(data)
-                assert client.await_responses(count + 1)[-1].status == 200
-
-            assert seconds_of(parse, 5) < 0.005
+            assert seconds_of(partial(parse, value), 5) < max(0.005, 4 * plain)
 
 
 def test_a_head_byte_by_byte_takes_linear_time(tmp_path: Path) -> None:
@@ -96,6 +99,6 @@ def test_a_head_byte_by_byte_takes_linear_time(tmp_path: Path) -> None:
             assert client.await_responses(1)[0].status == 200
         return taken
 
-    settings = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
+    settings: dict[str, Any] = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
     with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server:
         assert feed(60_000) < 3 * feed(10) + 0.02

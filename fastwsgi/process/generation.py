@@ -1,0 +1,19 @@
+"""The workers of one reading of the settings."""
+
+from __future__ import annotations
+
+from fastwsgi.config.settings import Settings
+from fastwsgi.process.sockets import Sockets
+from fastwsgi.process.worker import Load
+
+
+class Generation:
+    """What a set of workers has in common. `count` is how many there should be."""
+
+    __slots__ = ("count", "load", "settings", "sockets")
+
+    def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
+        self.settings = settings
+        self.sockets = sockets
+        self.load = load
+        self.count = settings.workers
