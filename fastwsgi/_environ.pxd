@@ -10,6 +10,7 @@ cdef enum:
     SEEN_WORDS = 4                    # SLOTS bits
     PROBES = 4
     SLOT_NAME = 40                    # longer names are built anew each time
+    TARGET_LIMIT = 256                # longer targets are not kept
     VALUE_LIMIT = 256                 # longer values are not kept
 
 
@@ -32,6 +33,10 @@ cdef struct Seen:
 
 cdef class EnvironBuilder:
     cdef dict template
+    cdef object remote_addr           # what the template has
+    cdef object remote_port
+    cdef char target[TARGET_LIMIT]
+    cdef uint32_t target_length       # 0: nothing known
     cdef dict indexes                 # key -> NameSlot.index
     cdef NameSlot slots[SLOTS]
 
@@ -39,6 +44,8 @@ cdef class EnvironBuilder:
     # None for clients without one. Returns a dict nobody else holds.
     cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port)
 
+    cdef int take_remote(self, object remote_addr, object remote_port) except -1
+    cdef int take_target(self, const char *data, const RequestHead *head) except -1
     cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1
     cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1
     cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL

@@ -1,7 +1,7 @@
 """WSGI environ construction: one dict copy, then the keys that this request brings.
 
-How it works: a listener's template holds every key that a request always has, so its copy has them in place and the
-assignments only replace values. A field name is looked up by the hash the parser made of its bytes; a hit gives the
+How it works: a listener's template holds every key that a request always has, and keeps client and target of the last
+request, so a request from the same client for the same target is little more than a copy. A field name is looked up by the hash the parser made of its bytes; a hit gives the
 interned `HTTP_*` key. For a few names that repeat from request to request (Host, User-Agent, Accept…) the last value is
 kept and reused when the bytes are the same. Repeated fields are found by a bit per known key.
 
@@ -153,34 +153,52 @@ cdef class EnvironBuilder:
             Py_XDECREF(self.slots[i].value)
 
     cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port):
-        cdef dict environ = PyDict_Copy(self.template)
+        cdef dict environ
         cdef Seen seen
         cdef uint32_t i
-        cdef str target = text_of(data, head.target)
+        if remote_addr is not self.remote_addr or remote_port is not self.remote_port:
+            self.take_remote(remote_addr, remote_port)
+        if (
+            head.target.length != self.target_length
+            or memcmp(data + head.target.start, self.target, self.target_length) != 0
+        ):
+            self.take_target(data, head)
+        environ = PyDict_Copy(self.template)
         if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
             environ[REQUEST_METHOD] = method_of(data, head.method)
-        environ[RAW_URI] = target
-        if head.path.length == 0:  # absolute form without a path means the root (RFC 9110 4.2.3)
-            environ[PATH_INFO] = SLASH
-        elif memchr(data + head.path.start, c"%", head.path.length) != NULL:
-            environ[PATH_INFO] = decode_path(data + head.path.start, head.path.length)
-        elif head.path.length == head.target.length:
-            environ[PATH_INFO] = target
-        else:
-            environ[PATH_INFO] = text_of(data, head.path)
-        if head.query.length:
-            environ[QUERY_STRING] = text_of(data, head.query)
         if head.minor_version == 0:
             environ[SERVER_PROTOCOL] = HTTP_1_0
-        environ[REMOTE_ADDR] = remote_addr
-        if remote_port is not None:
-            environ[REMOTE_PORT] = remote_port
         if head.authority.length and not head.flags & SEEN_HOST:
             environ[HTTP_HOST] = text_of(data, head.authority)
         memset(&seen, 0, sizeof(seen))
         for i in range(head.field_count):
             self.add_field(environ, data, &head.fields[i], &seen)
         return environ
+
+    cdef int take_remote(self, object remote_addr, object remote_port) except -1:
+        self.template[REMOTE_ADDR] = remote_addr
+        if remote_port is not None:
+            self.template[REMOTE_PORT] = remote_port
+        self.remote_addr, self.remote_port = remote_addr, remote_port
+        return 0
+
+    cdef int take_target(self, const char *data, const RequestHead *head) except -1:
+        cdef str target = text_of(data, head.target)
+        cdef str path = target
+        self.target_length = 0  # matches none, until everything is in its place
+        if head.path.length == 0:  # absolute form without a path means the root (RFC 9110 4.2.3)
+            path = SLASH
+        elif memchr(data + head.path.start, c"%", head.path.length) != NULL:
+            path = decode_path(data + head.path.start, head.path.length)
+        elif head.path.length != head.target.length:
+            path = text_of(data, head.path)
+        self.template[RAW_URI] = target
+        self.template[PATH_INFO] = path
+        self.template[QUERY_STRING] = text_of(data, head.query)
+        if head.target.length <= TARGET_LIMIT:
+            memcpy(self.target, data + head.target.start, head.target.length)
+            self.target_length = head.target.length
+        return 0
 
     cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1:
         cdef NameSlot *slot

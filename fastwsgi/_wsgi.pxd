@@ -20,7 +20,7 @@ cdef class StartResponse:
     cdef bint respond_file(self, FileWrapper wrapper) except -1
     # Go on where `respond` stopped. Same result.
     cdef bint pump(self) except -1
-    cdef int begin(self, object length) except -1
+    cdef int begin(self, Py_ssize_t length) except -1
     # Release everything; the iterable's close() is called once and never again. Its error is raised.
     cdef int close(self) except -1
 

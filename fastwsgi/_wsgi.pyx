@@ -62,14 +62,14 @@ cdef class StartResponse:
         if not data:
             return
         if not self.exchange.begun():
-            self.begin(None)
+            self.begin(-1)
         if self.exchange.write(bytes(data)):
             self.exchange.wait()
 
-    cdef int begin(self, object length) except -1:
+    cdef int begin(self, Py_ssize_t length) except -1:
         if self.status is None:
             raise ApplicationError("the application did not call start_response")
-        return self.exchange.begin(self.status, self.headers, -1 if length is None else length)
+        return self.exchange.begin(self.status, self.headers, length)
 
     cdef bint respond(self, object iterable) except -1:
         cdef object block = None
@@ -115,7 +115,7 @@ cdef class StartResponse:
             if not block:
                 continue
             if not self.exchange.begun():
-                self.begin(None)
+                self.begin(-1)
             if not self.exchange.write(bytes(block)):
                 break
             flow = self.exchange.flush()

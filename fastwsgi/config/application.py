@@ -11,10 +11,26 @@ without our frames and those of the import system.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import traceback
+
+# Of the module ast only this part is needed; the rest of it every worker would carry.
+from _ast import (
+    AST,
+    Attribute,
+    Call,
+    Constant,
+    Dict,
+    Expression,
+    List,
+    Name,
+    PyCF_ONLY_AST,
+    Set,
+    Tuple,
+    UnaryOp,
+    USub,
+)
 from collections.abc import Callable
 from difflib import get_close_matches
 from types import TracebackType
@@ -68,15 +84,16 @@ def parse(text: str) -> Specification:
     if not colon:
         return spec
     try:
-        tree = ast.parse(expression.strip(), mode="eval").body
+        whole = compile(expression.strip(), spec.text, "eval", PyCF_ONLY_AST)
     except (SyntaxError, ValueError):
         raise refusal(spec, f"{expression!r} is neither a name nor a call of a factory") from None
-    if not isinstance(tree, ast.Call):
+    tree = whole.body if isinstance(whole, Expression) else whole
+    if not isinstance(tree, Call):
         return spec._replace(path=dotted(spec, tree))
     try:
-        values = [ast.literal_eval(value) for value in tree.args]
-        words = {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
-    except ValueError:
+        values = [literal(value) for value in tree.args]
+        words = {str(word.arg): literal(word.value) for word in tree.keywords}
+    except (TypeError, ValueError):
         raise refusal(
             spec, "the arguments of a factory are literals: numbers, quoted strings, lists ..."
         ) from None
@@ -85,10 +102,26 @@ def parse(text: str) -> Specification:
     return spec._replace(path=dotted(spec, tree.func), call=(values, words))
 
 
-def dotted(spec: Specification, tree: ast.expr) -> tuple[str, ...]:
-    if isinstance(tree, ast.Name):
+def literal(tree: AST | None) -> object:
+    """The value of a literal. Raises ValueError where it is none, TypeError for a key like []."""
+    if isinstance(tree, Constant):
+        return tree.value
+    if isinstance(tree, (Tuple, List, Set)):
+        kind = {Tuple: tuple, List: list, Set: set}[type(tree)]
+        return kind([literal(element) for element in tree.elts])
+    if isinstance(tree, Dict):
+        return dict(zip(map(literal, tree.keys), map(literal, tree.values), strict=True))
+    if isinstance(tree, UnaryOp) and isinstance(tree.op, USub):
+        value = literal(tree.operand)
+        if isinstance(value, (int, float, complex)):
+            return -value
+    raise ValueError
+
+
+def dotted(spec: Specification, tree: AST) -> tuple[str, ...]:
+    if isinstance(tree, Name):
         return (tree.id,)
-    if isinstance(tree, ast.Attribute):
+    if isinstance(tree, Attribute):
         return (*dotted(spec, tree.value), tree.attr)
     raise refusal(spec, "what follows the ':' is a name, a dotted name, or a call of one") from None
 

@@ -51,6 +51,7 @@ def request_fields(value: object) -> int:
 
 
 def flag(value: object) -> bool:
+    """Yes or no, in the words that environments use for them."""
     if isinstance(value, str):
         word = value.strip().lower()
         if word not in YES | NO:
@@ -62,12 +63,14 @@ def flag(value: object) -> bool:
 
 
 def string(value: object) -> str:
+    """Text, without the space around it."""
     if not isinstance(value, str):
         raise ValueError(f"takes a string, not {value!r}")
     return value.strip()
 
 
 def optional_string(value: object) -> str | None:
+    """Text, or None."""
     return None if value is None else string(value)
 
 
@@ -81,6 +84,7 @@ def strings(value: object) -> tuple[str, ...]:
 
 
 def addresses(value: object) -> tuple[str, ...]:
+    """Addresses to listen on, each of a form that `parse_address` knows."""
     found = strings(value)
     if not found:
         raise ValueError("takes one address or more, as in '127.0.0.1:8000'")
@@ -90,6 +94,7 @@ def addresses(value: object) -> tuple[str, ...]:
 
 
 def assignments(value: object) -> tuple[str, ...]:
+    """Variables of an environment."""
     found = strings(value)
     for pair in found:
         if not pair.partition("=")[0] or "=" not in pair or "\0" in pair:
@@ -98,6 +103,7 @@ def assignments(value: object) -> tuple[str, ...]:
 
 
 def known_worker_class(value: object) -> str:
+    """The name of an execution model that is there. Raises ConfigError for any other."""
     name = string(value)
     if name not in WORKER_CLASSES:
         raise ConfigError(
@@ -107,6 +113,7 @@ def known_worker_class(value: object) -> str:
 
 
 def log_level(value: object) -> str:
+    """A level of logging, in small letters and by its full name."""
     level = string(value).lower()
     level = {"warn": "warning", "fatal": "critical"}.get(level, level)
     if level not in LOG_LEVELS:
@@ -123,6 +130,7 @@ def log_format(value: object) -> str:
 
 
 def folder(value: object) -> str:
+    """The path of a folder that is there."""
     path = string(value)
     if not os.path.isdir(path):
         raise ValueError(f"takes a folder, and {path!r} is none")
@@ -135,6 +143,7 @@ def absolute_folder(value: object) -> str:
 
 
 def optional_folder(value: object) -> str | None:
+    """The absolute path of a folder that is there, or None."""
     return None if value is None else absolute_folder(value)
 
 

@@ -106,6 +106,7 @@ class Logs:
             self.access.reopen()
 
     def close(self) -> None:
+        """Write nothing more to the files; the standard streams stay open."""
         self.error.close()
         if self.access is not None:
             self.access.close()

@@ -302,11 +302,13 @@ class Arbiter:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def replace_logs(self, logs: Logs) -> None:
+        """Write to `logs` from now on."""
         logs.install()
         self.logs.close()
         self.logs = logs
 
     def replace_pidfile(self, settings: Settings) -> None:
+        """Move to the pidfile of `settings`. ConfigError, with nothing changed, if it cannot be."""
         if settings.pidfile == self.settings.pidfile:
             return
         pidfile = create_pidfile(settings)

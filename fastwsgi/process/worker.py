@@ -76,7 +76,7 @@ class Worker:
         self.lifeline = lifeline
         self.master = master
         self.log = logging.getLogger(ERROR)
-        self.beats_of_leaving = 0
+        self.drained = -1  # an eventfd, while draining
 
     def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -90,6 +90,8 @@ class Worker:
             return BootError.exit_code
         try:
             self.server.run()
+            for sock in self.sockets:
+                sock.close()
             self.server.close()
         except Exception:
             self.log.exception("Worker failed (pid: %s)", os.getpid())
@@ -133,18 +135,15 @@ class Worker:
     def beat(self) -> None:
         """Once a second."""
         self.slot.beat(self.server.requests, self.server.connections)
-        if self.slot.state is State.LEAVING:
-            self.beats_of_leaving += 1
-            if self.beats_of_leaving > 1:
-                self.stop_listening()
+        if self.drained >= 0:
+            self.stop_listening()
 
     def stop_listening(self) -> None:
         """Give up the listening sockets once the drain has emptied them.
 
         Were they kept while a long response goes out, the kernel would queue connections that
-        nobody accepts; so they are refused, or another worker's. The first beat may come in the
-        turn in which the drain was asked for, before it has begun; and a worker that is full
-        accepts the rest when it has room.
+        nobody accepts; so they are refused, or another worker's. A worker that is full has yet to
+        accept some: it is asked again with the next beat.
         """
         if self.server.connections < self.settings.worker_connections:
             for sock in self.sockets:
@@ -166,8 +165,16 @@ class Worker:
                 self.logs.reopen()
 
     def drain(self) -> None:
+        """Finish what was begun or is queued, and leave."""
+        if self.drained >= 0:
+            return
         self.slot.state = State.LEAVING
         self.server.drain()
+        # Readable from the start, and so an event of the reactor's next turn: by then the listeners
+        # have accepted what was queued. Edge-triggered, to be heard of once.
+        self.drained = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        watch = Watch(self.stop_listening)
+        self.server.reactor.add(self.drained, watch, select.EPOLLIN | select.EPOLLET)
 
     def bound_the_drain(self, number: int) -> None:
         """In the signal handler: what still runs is not waited for longer than is allowed.

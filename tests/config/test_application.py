@@ -30,6 +30,9 @@ nothing = None
 def make(greeting="none", *, times=1):
     return lambda environ, start_response: [greeting.encode() * times]
 
+def repeat(*values):
+    return lambda environ, start_response: ["".join(map(str, values)).encode()]
+
 def make_nothing():
     return None
 
@@ -67,6 +70,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("site_app:make('x', times=3)", b"xxx"),
         ("site_app:make(greeting='é'*1)", None),
         ("site_app: app ", b"app"),
+        (
+            "site_app:repeat([('a', 2)], {'b': -1}, {3}, None, 1.5)",
+            b"[('a', 2)]{'b': -1}{3}None1.5",
+        ),
     ],
 )
 def test_every_form_of_a_name(spec: str, body: bytes | None) -> None:
@@ -110,6 +117,11 @@ def test_a_module_in_a_package(home: Path) -> None:
         ("site_app:nothing", "it is None, which cannot be called"),
         ("site_app:table()", "table is of type dict, which cannot be called"),
         ("site_app:make(x)", "the arguments of a factory are literals"),
+        ("site_app:make(-'x')", "the arguments of a factory are literals"),
+        ("site_app:make({[]: 1})", "the arguments of a factory are literals"),
+        ("site_app:make({**{}})", "the arguments of a factory are literals"),
+        ("site_app:make(*[1])", "the arguments of a factory are literals"),
+        ("site_app:make(f'x')", "the arguments of a factory are literals"),
         ("site_app:make(**{'greeting': 'x'})", "without **"),
         ("site_app:make(nope=1)", "wrong arguments: make() got an unexpected keyword"),
         ("site_app:make_nothing()", "it is None, which cannot be called"),

@@ -130,8 +130,8 @@ def test_three_calls_for_a_request(
     trace = record(server, tmp_path / "trace", clients[:1], request_)
     kinds = trace.kinds[trace.kinds.index("receive") :]
     pattern = ["receive", "send", "wait"] * REPEATED
-    # The last wait may not have returned when strace let go.
-    assert kinds in (pattern, pattern[:-1]), "\n".join(trace.lines[:30])
+    # The client has its answer before the send returns: strace may let go without the last calls.
+    assert kinds in (pattern, pattern[:-1], pattern[:-2]), "\n".join(trace.lines[:30])
 
 
 def test_connections_that_are_ready_together_share_the_wait(
@@ -141,7 +141,7 @@ def test_connections_that_are_ready_together_share_the_wait(
     requests = REPEATED * len(clients)
     assert set(trace.counts) <= {"wait", "receive", "send"}
     assert trace.counts["receive"] == requests
-    assert trace.counts["send"] == requests
+    assert trace.counts["send"] in (requests, requests - 1)  # as above
     assert trace.counts["wait"] <= requests + 1
 
 
