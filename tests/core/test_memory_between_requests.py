@@ -1,0 +1,171 @@
+"""What a worker keeps from one request to the next never shows in another request."""
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastwsgi._writer import HeadWriter
+from fastwsgi.errors import ApplicationError
+from tests.support.loop import SteppedServer
+
+TARGETS = ["/", "/a", "/b", "/a?x=1", "/a?x=2", "/%41", "/%42?x=1", "http://h/a", "/" + "l" * 300]
+FIELDS = [
+    "",
+    "Host: h\r\n",
+    "Host: h\r\nUser-Agent: one\r\n",
+    "Host: h\r\nUser-Agent: two\r\nCookie: a=1\r\n",
+    "host: h\r\nuser-agent: one\r\nCookie: b=2\r\nCookie: c=3\r\n",
+    "Host: h\r\nX-Long-" + "n" * 60 + ": v\r\n",
+    "Host: h\r\nContent-Type: text/plain\r\n",
+]
+METHODS = ["GET", "DELETE", "OPTIONS"]
+
+
+@pytest.fixture
+def seen() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def server(tmp_path: Path, seen: list[dict[str, Any]]) -> Iterator[SteppedServer]:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        seen.append({key: value for key, value in environ.items() if key[:5] != "wsgi."})
+        environ.clear()  # the environ is the application's: what it does there stays there
+        environ["HTTP_X_LEFT"] = "behind"
+        start_response("204 No Content", [])
+        return []
+
+    with SteppedServer(app, tmp_path, keepalive_requests=0) as server:
+        yield server
+
+
+def request(method: str, target: str, fields: str, version: str) -> bytes:
+    return f"{method} {target} HTTP/{version}\r\nConnection: keep-alive\r\n{fields}\r\n".encode()
+
+
+def requests() -> list[bytes]:
+    return [
+        request(method, target, fields, "1.0" if not fields else version)
+        for method, target, fields, version in itertools.product(
+            METHODS, TARGETS, FIELDS, ["1.0", "1.1"]
+        )
+        if not (target.startswith("http") and method == "OPTIONS")
+    ]
+
+
+def without_port(environ: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in environ.items() if key != "REMOTE_PORT"}
+
+
+def test_an_environ_depends_on_its_own_request_alone(
+    server: SteppedServer, seen: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    alone: dict[bytes, dict[str, Any]] = {}
+    for data in requests():
+        with server.connection() as client:
+            assert client.exchange(data).status == 204
+        alone[data] = without_port(seen.pop())
+
+    mixed = list(alone) * 2
+    random.Random(1).shuffle(mixed)
+    clients = [server.connect() for _ in range(3)]
+    ports = [client.socket.getsockname()[1] for client in clients]
+    try:
+        for turn, data in enumerate(mixed):
+            who = turn * 7 % len(clients)
+            clients[who].put(data)
+            server.until(lambda: bool(seen), "the request")
+            environ = seen.pop()
+            assert environ["REMOTE_PORT"] == str(ports[who])
+            assert without_port(environ) == alone[data], data
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_an_environ_has_room_for_the_fields_of_a_browser(
+    server: SteppedServer, seen: list[dict[str, Any]]
+) -> None:
+    fields = "Host: h\r\n" + "".join(f"X-{number}: v\r\n" for number in range(18))
+    with server.connection() as client:
+        client.exchange(request("GET", "/", fields, "1.1"))
+    assert {f"HTTP_X_{number}" for number in range(18)} <= seen[0].keys()
+
+
+def test_a_known_line_is_the_line_of_its_tuple() -> None:
+    writer = HeadWriter("")
+    first, second = ("X-A", "1"), ("X-A", "2")
+    for fields in ([first], [second], [first, second], [second, first], [first, first]) * 3:
+        head = writer.serialise("200 OK", fields, 0)[0]
+        lines = head.split(b"\r\n")[2:-1]
+        assert lines == [f"{name}: {value}".encode() for name, value in fields]
+
+
+def test_an_address_that_is_used_again_is_no_known_line() -> None:
+    writer = HeadWriter("")
+    for number in range(2000):  # each tuple may lie where an earlier one was
+        head = writer.serialise("200 OK", [("X-N", str(number))], 0)[0]
+        assert f"\r\nX-N: {number}\r\n".encode() in head
+
+
+def test_a_known_content_length_is_still_counted() -> None:
+    writer = HeadWriter("")
+    length = ("Content-Length", "5")
+    assert writer.serialise("200 OK", [length], 0)[2] == 5
+    assert writer.serialise("200 OK", [length], 0)[2] == 5
+    with pytest.raises(ApplicationError, match="twice"):
+        writer.serialise("200 OK", [length, length], 0)
+    head, _, found = writer.serialise("204 No Content", [length], 0)
+    assert found == 5
+    assert b"Content-Length" not in head
+
+
+def test_a_refused_field_is_refused_again() -> None:
+    writer = HeadWriter("")
+    bad = ("X-A", "1\n2")
+    for _ in range(3):
+        with pytest.raises(ApplicationError):
+            writer.serialise("200 OK", [bad], 0)
+
+
+class Shifty(str):
+    """A str that could change what it says."""
+
+
+def test_only_what_cannot_change_is_kept() -> None:
+    writer = HeadWriter("")
+    value = Shifty("1")
+    field = ("X-A", value)
+    for _ in range(3):
+        assert b"X-A: 1\r\n" in writer.serialise("200 OK", [field], 0)[0]
+    pair = ["X-B", "1"]
+    assert b"X-B: 1\r\n" in writer.serialise("200 OK", [pair], 0)[0]  # type: ignore[list-item]
+    pair[1] = "2"
+    assert b"X-B: 2\r\n" in writer.serialise("200 OK", [pair], 0)[0]  # type: ignore[list-item]
+
+
+def test_a_status_is_the_one_given() -> None:
+    writer = HeadWriter("")
+    for status in ["200 OK", "404 Not Found", "200 OK", "200 Fine", "599 " + "x" * 80, "200 OK"]:
+        head, code, _ = writer.serialise(status, [], 0)
+        assert head.startswith(f"HTTP/1.1 {status}\r\n".encode())
+        assert code == int(status[:3])
+
+
+@pytest.mark.parametrize(
+    ("wall", "date"),
+    [
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (784111777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (2**31, "Tue, 19 Jan 2038 03:14:08 GMT"),
+        (4102444799, "Thu, 31 Dec 2099 23:59:59 GMT"),
+    ],
+)
+def test_date_is_an_imf_fixdate(wall: int, date: str) -> None:
+    writer = HeadWriter("x")
+    writer.serialise("200 OK", [], wall - 1)
+    assert f"\r\nDate: {date}\r\nServer: x\r\n".encode() in writer.serialise("200 OK", [], wall)[0]
