@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format coverage sanitize bench bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize bench bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -43,6 +43,9 @@ lint-warnings: $(LINTED)
 format: $(LINTED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: build
+	$(BIN)/python -m fastwsgi.config.reference > docs/settings.md
 
 # The pages stand in build/coverage/htmlcov afterwards.
 coverage: build

@@ -60,7 +60,7 @@ cdef class Http1:
     cdef int64_t body_min_rate
     cdef int64_t send_timeout
     cdef int64_t keepalive
-    cdef uint32_t keepalive_requests
+    cdef int64_t keepalive_requests
     cdef int64_t high_water
     # What others want to hear; None where nobody does.
     cdef object on_done               # (exchange): after each response

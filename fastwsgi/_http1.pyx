@@ -169,7 +169,7 @@ cdef class Http1:
         self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header,
         int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
-        int64_t body_min_rate, double send_timeout, double keepalive, uint32_t keepalive_requests,
+        int64_t body_min_rate, double send_timeout, double keepalive, int64_t keepalive_requests,
         int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change, on_max_requests,
     ):
         self.reactor = reactor
@@ -719,7 +719,12 @@ cdef class Connection(Exchange):
                 return self.watch(INPUT)
             if not self.keeps_alive and self.body is None:
                 return self.linger() if self.lingers else self.close()
-            self.enter(READING_BODY if self.body is not None else IDLE)
+            if self.body is None:
+                self.enter(IDLE)
+            else:  # its time begins anew: while answers waited for the client, nothing was read
+                self.enter(READING_BODY)
+                self.body_since = self.http.clock.now()
+                self.deadline = self.body_since + self.http.body_timeout
             if self.input_length:
                 self.consume(self.input, self.input_length)
         self.http.out.length = 0

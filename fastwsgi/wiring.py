@@ -25,6 +25,7 @@ from fastwsgi.observe.error_stream import ErrorStream
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
 
+LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 
 log = logging.getLogger("fastwsgi.error")
@@ -127,6 +128,7 @@ def build(
     dispatched. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
+    head = min(settings.limit_request_head, LARGEST_HEAD)
     server = Server(Reactor(clock), settings.worker_connections)
     http = Http1(
         reactor=server.reactor,
@@ -134,10 +136,10 @@ def build(
         dispatcher=Inline(app, report_application_error),
         server_header=settings.server_header,
         # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
-        limit_request_line=settings.limit_request_line or settings.limit_request_head,
+        limit_request_line=min(settings.limit_request_line or head, head),
         limit_request_fields=settings.limit_request_fields or MOST_FIELDS,
-        limit_request_field_size=settings.limit_request_field_size or settings.limit_request_head,
-        limit_request_head=settings.limit_request_head,
+        limit_request_field_size=min(settings.limit_request_field_size or head, head),
+        limit_request_head=head,
         limit_request_body=settings.limit_request_body,
         body_buffer_size=settings.body_buffer_size,
         open_spool=partial(open_spool, settings.tmp_upload_dir),

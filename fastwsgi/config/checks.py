@@ -129,6 +129,23 @@ def log_format(value: object) -> str:
     return value
 
 
+def present_folder() -> str:
+    """The folder the process is in, by the name the shell has for it.
+
+    Where that is a symbolic link, a deployment may point it elsewhere, and a reload then follows.
+    Raises ConfigError where the folder is gone.
+    """
+    name = os.environ.get("PWD", "")
+    try:
+        return name if os.path.isabs(name) and os.path.samefile(name, ".") else os.getcwd()
+    except OSError:
+        pass
+    try:
+        return os.getcwd()
+    except OSError:
+        raise ConfigError("the folder to start in is gone; change to one that is there") from None
+
+
 def folder(value: object) -> str:
     """The path of a folder that is there."""
     path = string(value)

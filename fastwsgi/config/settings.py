@@ -13,7 +13,6 @@ Laws:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar, overload
 
@@ -30,6 +29,7 @@ from fastwsgi.config.checks import (
     optional_folder,
     optional_string,
     positive,
+    present_folder,
     request_fields,
     string,
     strings,
@@ -348,7 +348,7 @@ class Settings:
     )
     chdir = Setting(
         absolute_folder,
-        os.getcwd,
+        present_folder,
         "--chdir",
         section="Server mechanics",
         metavar="FOLDER",

@@ -27,6 +27,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from fastwsgi.config import cli
+from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
 
@@ -149,7 +150,7 @@ class Sources:
         default_files: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> None:
-        self.folder = os.getcwd()
+        self.folder = present_folder()
         self.warnings: list[str] = []
         self._layers = layers
         self._environ = dict(environ)
@@ -179,7 +180,10 @@ class Sources:
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
         self.warnings = list(self._lasting_warnings)
-        os.chdir(self.folder)
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
         layers = [*self._defaults, *environment_defaults(self._environ)]

@@ -38,12 +38,12 @@ class State(enum.IntEnum):
 class Slot:
     """One worker's part of the scoreboard."""
 
-    __slots__ = ("_beats", "_bell", "_note", "_numbers", "index")
+    __slots__ = ("_bell", "_note", "_numbers", "index", "pulse")
 
     def __init__(self, index: int, memory: memoryview, bell: int) -> None:
         self.index = index
         self._bell = bell
-        self._beats = memory[:8].cast("d")
+        self.pulse = memory[:8].cast("d")
         self._numbers = memory[:HEAD_BYTES].cast("Q")
         self._note = memory[HEAD_BYTES:]
 
@@ -52,11 +52,11 @@ class Slot:
         for index in (REQUESTS, CONNECTIONS, NOTE_LENGTH):
             self._numbers[index] = 0
         self._numbers[STATE] = State.BOOTING
-        self._beats[0] = time.monotonic()
+        self.pulse[0] = time.monotonic()
 
     def beat(self, requests: int, connections: int) -> None:
         """The worker is alive; how many requests it has begun, how many connections it has open."""
-        self._beats[0] = time.monotonic()
+        self.pulse[0] = time.monotonic()
         self._numbers[REQUESTS] = requests
         self._numbers[CONNECTIONS] = connections
 
@@ -72,7 +72,7 @@ class Slot:
     @property
     def heartbeat(self) -> float:
         """When the worker was last known to be alive, in seconds of the monotonic clock."""
-        return self._beats[0]
+        return self.pulse[0]
 
     @property
     def requests(self) -> int:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import faulthandler
 import logging
 import os
@@ -31,6 +30,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from fastwsgi import wiring
+from fastwsgi._prctl import signal_when_parent_dies
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import ERROR, Logs
@@ -51,7 +51,6 @@ THE_MASTERS: Final = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-PR_SET_PDEATHSIG: Final = 1
 
 
 class Worker:
@@ -116,6 +115,7 @@ class Worker:
             list(self.sockets),
             max_requests=self.allowance(),
             on_max_requests=self.wear_out,
+            heartbeat=self.slot.pulse,
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
@@ -188,7 +188,7 @@ class Worker:
 
     def die_with_the_master(self) -> None:
         """Get TERM when the master dies; at once, if it did before the kernel was asked to."""
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        signal_when_parent_dies(signal.SIGTERM)
         if os.getppid() != self.master:
             raise BootError("the master died while a worker was started")
 

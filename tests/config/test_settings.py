@@ -50,11 +50,12 @@ DEFAULTS = {
 }
 
 
-def of(source: str = "file", **values: object) -> Settings:
+def of(source: str = "file", /, **values: object) -> Settings:
     return Settings([(source, values)])
 
 
-def test_every_setting_has_its_default() -> None:
+def test_every_setting_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PWD", raising=False)
     settings = Settings()
     assert {name: getattr(settings, name) for name in Settings.ROWS} == {
         **DEFAULTS,
@@ -179,7 +180,7 @@ def test_a_bad_value_is_refused_even_where_a_higher_layer_replaces_it() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(AttributeError, match="workers"):
-        Settings().workers = 5  # type: ignore[misc,assignment]
+        Settings().workers = 5
 
 
 def test_a_relative_folder_becomes_absolute(
@@ -195,3 +196,20 @@ def test_printed_settings_show_value_and_source() -> None:
     assert [line.split()[0] for line in lines] == sorted(Settings.ROWS)
     workers = next(line for line in lines if line.startswith("workers "))
     assert workers.split() == ["workers", "=", "7", "#", "somewhere"]
+
+
+def test_the_folder_has_the_name_the_shell_has_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "current").symlink_to("release")
+    monkeypatch.chdir(tmp_path / "current")
+    for name, folder in (
+        (str(tmp_path / "current"), "current"),
+        (str(tmp_path), "release"),  # another folder: left over from before
+        (".", "release"),
+        ("", "release"),
+        ("/gone", "release"),
+    ):
+        monkeypatch.setenv("PWD", name)
+        assert Settings().chdir == str(tmp_path / folder)

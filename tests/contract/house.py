@@ -23,6 +23,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._writer": 0,
     "fastwsgi._exchange": 0,
     "fastwsgi._clock": 0,
+    "fastwsgi._prctl": 0,
     "fastwsgi.errors": 0,
     "fastwsgi.net": 1,
     "fastwsgi._http1": 2,

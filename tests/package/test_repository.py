@@ -48,3 +48,9 @@ def test_nothing_generated_is_committed(tracked: list[str]) -> None:
 
 def test_setup_stays_small() -> None:
     assert len((ROOT / "setup.py").read_text().splitlines()) <= 80
+
+
+def test_ci_ends_with_the_test_command_of_the_readme() -> None:
+    assert "```sh\nmake test\n```" in (ROOT / "README.md").read_text()
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in commands if line.startswith("make ")][-1].startswith("make test ")

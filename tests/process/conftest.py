@@ -13,15 +13,14 @@ HERE = Path(__file__).parent
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    body = {"/pid": str(os.getpid()), "/version": VERSION, "/cwd": os.getcwd()}.get(path, "hello")
+    body = {"/pid": str(os.getpid()), "/version": VERSION}.get(path, "hello")
     if path == "/hold":
         # Blocks until the test opens the other end: an event, not a time.
         os.close(os.open(HERE / "started", os.O_WRONLY))
         os.close(os.open(HERE / "hold", os.O_RDONLY))
         body = "held"
-    elif path == "/spin":
-        while True:
-            pass
+    elif path == "/cwd":
+        body = os.getcwd()
     elif path == "/exit":
         os._exit(int(environ["QUERY_STRING"]))
     elif path == "/env":

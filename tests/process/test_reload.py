@@ -1,6 +1,7 @@
 """HUP: the new generation is there before the old one goes, or does not come at all."""
 
 import http.client
+import shutil
 import signal
 import socket
 import threading
@@ -217,6 +218,35 @@ def test_a_failed_reload_keeps_the_old_addresses(serve: Serve, site: Path) -> No
     assert (site / "old.sock").exists()
     assert not (site / "new.sock").exists()
     assert server.get("/") == (200, b"hello")
+
+
+def test_a_deployment_that_moves_a_link_is_followed(serve: Serve, site: Path) -> None:
+    for release in ("one", "two"):
+        (site / release).mkdir()
+        (site / release / "app.py").write_text((site / "app.py").read_text())
+        write_version(site / release, release)
+    (site / "current").symlink_to("one")
+    server = serve("app:app", *LOCAL, cwd=site / "current", env={"PWD": str(site / "current")})
+    assert server.get("/version") == (200, b"one")
+    (site / "next").symlink_to("two")
+    (site / "next").rename(site / "current")
+    shutil.rmtree(site / "one")
+    server.signal(signal.SIGHUP)
+    server.wait_for("Reloaded")
+    visitor = Visitor(server)
+    visitor.wait_for(b"two")
+    visitor.leave()
+
+
+def test_a_folder_that_is_gone_changes_nothing(serve: Serve, site: Path) -> None:
+    (site / "gone").mkdir()
+    (site / "app.py").rename(site / "gone" / "app.py")
+    server = serve("app:app", *LOCAL, cwd=site / "gone", env={"PWD": ""})
+    pid = server.get("/pid")
+    shutil.rmtree(site / "gone")
+    server.signal(signal.SIGHUP)
+    server.wait_for(r"\[ERROR\] Not reloaded, going on as before: cannot change to")
+    assert server.get("/pid") == pid
 
 
 def test_a_preloaded_application_stays(serve: Serve, site: Path) -> None:

@@ -36,5 +36,3 @@ class HeldRequest:
             except ConnectionResetError:
                 return b""
         return received
-
-

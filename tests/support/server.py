@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +72,10 @@ class Lines:
                         f"{why} before match {count} of {pattern!r}; lines:\n{self.text()}"
                     )
                 self._changed.wait(left)
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines that are there now."""
+        return iter(list(self.lines))
 
     def count(self, pattern: str) -> int:
         return sum(1 for line in list(self.lines) if re.search(pattern, line))

@@ -1,0 +1,1 @@
+# Nothing for other compiled modules: the one function is called once per worker, from Python.
