@@ -1,9 +1,10 @@
 """WSGI environ construction: one dict copy, then the keys that this request brings.
 
 How it works: a listener's template holds every key that a request always has, and keeps client and target of the last
-request, so a request from the same client for the same target is little more than a copy. A field name is looked up by the hash the parser made of its bytes; a hit gives the
-interned `HTTP_*` key. For a few names that repeat from request to request (Host, User-Agent, Accept…) the last value is
-kept and reused when the bytes are the same. Repeated fields are found by a bit per known key.
+request, so a request from the same client for the same target is little more than a copy. A field name is looked up
+by the hash the parser made of its bytes; a hit gives the interned `HTTP_*` key. For a few names that repeat from
+request to request (Host, User-Agent, Accept…) the last value is kept and reused when the bytes are the same. Repeated
+fields are found by a bit per known key.
 
 Laws: the cache is bounded and a worker's own; values of Cookie, Authorization and of any name not listed are never
 kept; a name that does not fit in the cache is built anew, with the same result.

@@ -41,7 +41,7 @@ class Http1:
         keepalive_requests: int,
         output_buffer_size: int,
         max_requests: int,
-        heartbeat: memoryview | None,
+        heartbeat: memoryview[Any] | None,
         on_done: Callable[[Exchange], object] | None,
         on_refusal: Callable[[str, Refusal], object] | None,
         on_change: Callable[[], object] | None,

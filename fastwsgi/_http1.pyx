@@ -121,8 +121,9 @@ cdef enum:
     TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
     TURN_READS = 16                   # buffers received before other connections have their turn
 
-# What is watched for. Edge-triggered: the kernel need not look at the socket again after each event (a twentieth of what a
-# request costs). So input is received until a buffer is not filled; where its end was announced, until it shows.
+# What is watched for. Edge-triggered: the kernel need not look at the socket again after each event (a twentieth of
+# what a request costs). So input is received until a buffer is not filled; where its end was announced, until it
+# shows.
 cdef uint32_t INPUT = EPOLLIN | EPOLLRDHUP | EPOLLET
 cdef uint32_t OUTPUT = EPOLLOUT | EPOLLET
 cdef uint32_t END = EPOLLRDHUP | EPOLLHUP | EPOLLERR

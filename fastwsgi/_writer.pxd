@@ -51,7 +51,7 @@ cdef class HeadWriter:
     cdef size_t status_length
     cdef char status_line[64]
     cdef bytes server                 # the whole Server line, or nothing
-    cdef object dropped               # the hop-by-hop field that the last head was robbed of (RFC 9110 7.6.1), or None
+    cdef object dropped               # the hop-by-hop field left out of the last head (RFC 9110 7.6.1), or None
     cdef int64_t second               # of the Date line below
     cdef char common[512]             # "Date: …" and the Server line
     cdef size_t common_length
@@ -62,7 +62,9 @@ cdef class HeadWriter:
 
     cdef int put_status(self, Output *out, object status) except -1
     cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1
-    cdef int learn(self, FieldLine *line, tuple field, const Output *out, size_t start, int64_t content_length) except -1
+    cdef int learn(
+        self, FieldLine *line, tuple field, const Output *out, size_t start, int64_t content_length,
+    ) except -1
     cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1
     cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1
     cdef int put_field(self, Output *out, object name, object value, ResponseHead *head) except -1

@@ -1,9 +1,9 @@
 """Header serialisation: the application's status and fields into one output buffer (RFC 9112 3.1.2, 5).
 
-How it works: names and values are read where the str objects keep them, checked by table or by sixteen bytes at a time,
-and copied once. A (name, value) tuple that comes again, as constants do, is known by its identity and its line is copied
-as it was made; the tuple is kept for that, so no other object can have its address. Date and Server stand ready as one
-block that changes when the second does.
+How it works: names and values are read where the str objects keep them, checked by table or by sixteen bytes at a
+time, and copied once. A (name, value) tuple that comes again, as constants do, is known by its identity and its line
+is copied as it was made; the tuple is kept for that, so no other object can have its address. Date and Server stand
+ready as one block that changes when the second does.
 
 Laws: what is refused leaves nothing behind, the buffer is cut back to where it was. Framing and the connection belong
 to the server: `Transfer-Encoding`, `Connection` and the other hop-by-hop fields of the application are left out and

@@ -1,8 +1,8 @@
 """One application call after PEP 3333: start_response, write, the iterable, its close, wsgi.file_wrapper.
 
 How it works: `Inline` calls the application with the environ and a start_response, then hands the iterable to
-`respond`. A list or tuple of one item, the usual case, is answered without an iterator. Everything else is pulled block by block;
-when the client does not keep up, `pump` stops and goes on when the protocol says that the output has drained.
+`respond`. A list or tuple of one item, the usual case, is answered without an iterator. Everything else is pulled block
+by block; when the client does not keep up, `pump` stops and goes on when the protocol says that the output has drained.
 
 Laws: the head is serialised when the first body byte, or the end, is known (PEP 3333, "The start_response() Callable").
 `close()` of the iterable is called exactly once, whatever happens. The application's mistakes are logged and become a
@@ -181,9 +181,9 @@ cdef class FileWrapper:
         return fd, offset, found.st_size - offset
 
 
-# Whether read() gives the bytes of the descriptor as they are: a text file decodes them, a GzipFile unpacks them, a class of
-# the application's own may do anything. What is no io object, such as a framework's wrapper of an upload, is taken at its
-# word.
+# Whether read() gives the bytes of the descriptor as they are: a text file decodes them, a GzipFile unpacks them, a
+# class of the application's own may do anything. What is no io object, such as a framework's wrapper of an upload, is
+# taken at its word.
 cdef bint reads_its_descriptor(object filelike) except -1:
     if type(filelike) is io.BufferedReader or type(filelike) is io.BufferedRandom:
         return type(filelike.raw) is io.FileIO

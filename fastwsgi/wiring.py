@@ -118,7 +118,7 @@ def build(
     *,
     max_requests: int = 0,
     on_max_requests: Callable[[], object] | None = None,
-    heartbeat: memoryview | None = None,
+    heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`.

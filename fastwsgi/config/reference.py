@@ -30,7 +30,7 @@ def reference() -> str:
 
 def line(row: Setting[object]) -> str:
     """One row of a table."""
-    flags = ", ".join(f"`{flag}`" for flag in row.flags) or "–"
+    flags = ", ".join(f"`{flag}`" for flag in row.flags) or "file only"
     default = "the current folder" if row.name == "chdir" else f"`{shown(row.default)}`"
     cells = [f"`{row.name}`", flags, default, row.text]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
