@@ -23,6 +23,7 @@ a while, then the socket is closed (RFC 9112 9.6). A response that could not be 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_WriteUnraisable
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
@@ -682,7 +683,10 @@ cdef class Connection(Exchange):
     # The response is complete, or as complete as it will be. The bytes may still be on their way.
     cdef int end_exchange(self) except -1:
         if self.http.on_done is not None:
-            self.http.on_done(self)
+            try:
+                self.http.on_done(self)
+            except Exception:  # a log that fails costs nobody an answer
+                PyErr_WriteUnraisable(self.http.on_done)
             self.status = self.headers = None
         self.answered += 1
         if self.body is not None:

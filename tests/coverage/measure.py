@@ -15,11 +15,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from tests.package.checkout import ROOT, copy_checkout
 
 COPY = ROOT / "build" / "coverage"
+LOG = COPY / "pytest.txt"
 RC = "--rcfile=tests/coverage/coverage.ini"
 
 FLOOR = 90  # percent of all lines
@@ -29,6 +32,7 @@ LEFT_OUT = ("bench", "contract", "package")
 # What takes minutes under tracing, and what runs the same lines over the other transport again.
 SELECTED = (
     "not million and not pathological and not large-bodies and not one_piece and not browser"
+    " and not above-the-limit and not feeds_lose_nothing"  # see gentle.py
     " and not ((test_corpus or apps) and unix)"
 )
 
@@ -48,10 +52,21 @@ def build() -> None:
         shutil.copy(generated, COPY / "fastwsgi")  # the plugin looks beside the .pyx
 
 
-def python(*args: str, env: Mapping[str, str] | None = None, check: bool = True) -> int:
-    """Runs this interpreter in the copy, with the copy's fastwsgi; its exit code."""
+def python(
+    *args: str, env: Mapping[str, str] | None = None, log: Path | None = None, check: bool = True
+) -> None:
+    """Runs this interpreter in the copy, with the copy's fastwsgi; its output goes to `log`."""
     everything = {**os.environ, "PYTHONPATH": str(COPY), **(env or {})}
-    return subprocess.run([sys.executable, *args], cwd=COPY, env=everything, check=check).returncode
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("wb")) if log else None
+        subprocess.run(
+            [sys.executable, *args],
+            cwd=COPY,
+            env=everything,
+            stdout=output,
+            stderr=subprocess.STDOUT if log else None,
+            check=check,
+        )
 
 
 def measure(tests: Sequence[str]) -> None:
@@ -60,7 +75,7 @@ def measure(tests: Sequence[str]) -> None:
     chosen = tests or [f"tests/{room}" for room in rooms if room not in LEFT_OUT]
     plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider"]
     suite = ["-m", "pytest", *plugins, "--tb=line", "-k", SELECTED, *chosen]
-    python("-m", "coverage", "run", RC, *suite, check=False)
+    python("-m", "coverage", "run", RC, *suite, log=LOG, check=False)
     # Data of a process that was killed while it wrote them are left aside with a warning.
     for command in (["combine", "--quiet"], ["json", "--quiet"], ["html", "--quiet"], ["report"]):
         python("-W", "ignore", "-m", "coverage", command[0], RC, *command[1:])
@@ -75,7 +90,7 @@ def main(tests: Sequence[str]) -> int:
     covered = report["totals"]["percent_covered"]
     if not tests and covered < FLOOR:
         faults.append(f"{covered:.1f} % of the lines were run, and {FLOOR} are asked for")
-    print(f"The pages stand in {COPY / 'htmlcov'}")
+    print(f"The pages stand in {COPY / 'htmlcov'}, what the tests said in {LOG}")
     print("\n".join(faults), file=sys.stderr)
     return bool(faults)
 
