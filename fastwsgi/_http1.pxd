@@ -125,6 +125,7 @@ cdef class Connection(Exchange):
     cdef int refuse(self, int verdict) except -1
     cdef int put_error(self, int status, str message) except -1
     cdef int put_framing(self, int status, int64_t length) except -1
+    cdef void tell_done(self) noexcept
     cdef int end_exchange(self) except -1
     cdef int settle(self) except -1
     cdef int push(self, object owner, const char *body, size_t size) except -1

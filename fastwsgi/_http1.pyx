@@ -23,7 +23,6 @@ a while, then the socket is closed (RFC 9112 9.6). A response that could not be 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.exc cimport PyErr_WriteUnraisable
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
@@ -680,13 +679,14 @@ cdef class Connection(Exchange):
         self.keeps_alive = False
         return self.end_exchange()
 
+    # A log that fails costs nobody an answer: `noexcept` hands the error to sys.unraisablehook.
+    cdef void tell_done(self) noexcept:
+        self.http.on_done(self)
+
     # The response is complete, or as complete as it will be. The bytes may still be on their way.
     cdef int end_exchange(self) except -1:
         if self.http.on_done is not None:
-            try:
-                self.http.on_done(self)
-            except Exception:  # a log that fails costs nobody an answer
-                PyErr_WriteUnraisable(self.http.on_done)
+            self.tell_done()
             self.status = self.headers = None
         self.answered += 1
         if self.body is not None:
