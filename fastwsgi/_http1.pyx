@@ -400,6 +400,7 @@ cdef class Connection(Exchange):
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1:
         cdef RequestHead *head = &self.http.head
         cdef Field *fields = head.fields
+        cdef uint32_t length, flags
         cdef int verdict
         if self.partial == NULL:
             reset_head(head)
@@ -411,10 +412,11 @@ cdef class Connection(Exchange):
             self.partial = NULL
         verdict = parse_head(data, size, &self.http.limits, head)
         if verdict == DONE:
+            length, flags = head.length, head.flags
             self.start_request(data)
-            if head.length == size and self.state == READING_BODY and head.flags & EXPECTS_CONTINUE:
+            if length == size and self.state == READING_BODY and flags & EXPECTS_CONTINUE:
                 append(&self.http.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
-            return head.length
+            return length
         if verdict == MORE:
             return self.await_head(head)
         self.refuse(verdict)
