@@ -42,6 +42,7 @@ class Server:
         self._limit = connections
         self._listeners: list[Listener] = []
         self._draining = False
+        self._on_quiet: Callable[[], object] | None = None
 
     @property
     def requests(self) -> int:
@@ -59,9 +60,13 @@ class Server:
         if self._draining:
             self._finish()
 
-    def drain(self) -> None:
-        """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler."""
+    def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
+        """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
+
+        `on_quiet()` is called when nothing is left in the queues of the listening sockets.
+        """
         self._draining = True
+        self._on_quiet = on_quiet
         self.reactor.stop()
 
     def stop(self) -> None:
@@ -108,6 +113,9 @@ class Server:
             listener.drain()
         self._http.drain()
         while self._draining and self._http.connections:
+            if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
+                self._on_quiet()
+                self._on_quiet = None
             self.reactor.turn()
 
 

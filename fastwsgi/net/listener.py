@@ -164,6 +164,11 @@ class Listener:
         """Accept one batch."""
         self._accept(self._batch)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has accepted its last connection."""
+        return self.state is State.STOPPED
+
     def pause(self) -> None:
         """Leave new connections in the kernel's queue until `resume`; for a worker that is full."""
         if self.state in (State.ACCEPTING, State.STARVED):

@@ -75,7 +75,6 @@ class Worker:
         self.lifeline = lifeline
         self.master = master
         self.log = logging.getLogger(ERROR)
-        self.drained = -1  # an eventfd, while draining
 
     def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -89,8 +88,7 @@ class Worker:
             return BootError.exit_code
         try:
             self.server.run()
-            for sock in self.sockets:
-                sock.close()
+            self.stop_listening()
             self.server.close()
         except Exception:
             self.log.exception("Worker failed (pid: %s)", os.getpid())
@@ -135,19 +133,15 @@ class Worker:
     def beat(self) -> None:
         """Once a second."""
         self.slot.beat(self.server.requests, self.server.connections)
-        if self.drained >= 0:
-            self.stop_listening()
 
     def stop_listening(self) -> None:
-        """Give up the listening sockets once the drain has emptied them.
+        """Give up the listening sockets, which the drain has emptied.
 
         Were they kept while a long response goes out, the kernel would queue connections that
-        nobody accepts; so they are refused, or another worker's. A worker that is full has yet to
-        accept some: it is asked again with the next beat.
+        nobody accepts; so they are refused, or another worker's.
         """
-        if self.server.connections < self.settings.worker_connections:
-            for sock in self.sockets:
-                sock.close()
+        for sock in self.sockets:
+            sock.close()
 
     def wear_out(self) -> None:
         """max_requests is reached. The master sends TERM once a successor is ready."""
@@ -166,15 +160,8 @@ class Worker:
 
     def drain(self) -> None:
         """Finish what was begun or is queued, and leave."""
-        if self.drained >= 0:
-            return
         self.slot.state = State.LEAVING
-        self.server.drain()
-        # Readable from the start, and so an event of the reactor's next turn: by then the listeners
-        # have accepted what was queued. Edge-triggered, to be heard of once.
-        self.drained = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        watch = Watch(self.stop_listening)
-        self.server.reactor.add(self.drained, watch, select.EPOLLIN | select.EPOLLET)
+        self.server.drain(self.stop_listening)
 
     def bound_the_drain(self, number: int) -> None:
         """In the signal handler: what still runs is not waited for longer than is allowed.
