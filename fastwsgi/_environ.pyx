@@ -177,7 +177,8 @@ cdef class EnvironBuilder:
         return environ
 
     cdef int take_remote(self, object remote_addr, object remote_port) except -1:
-        self.template[REMOTE_ADDR] = remote_addr
+        if remote_addr is not self.remote_addr:
+            self.template[REMOTE_ADDR] = remote_addr
         if remote_port is not None:
             self.template[REMOTE_PORT] = remote_port
         self.remote_addr, self.remote_port = remote_addr, remote_port

@@ -72,6 +72,7 @@ cdef class Http1:
     cdef readonly int64_t requests
     cdef readonly int64_t connections
     cdef readonly bint draining
+    cdef object last_addr             # the address of the last client
     cdef void *first                  # Connection: head of the list of open ones
 
     cdef int sweep_connections(self, int64_t now) except -1

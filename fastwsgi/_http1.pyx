@@ -217,7 +217,9 @@ cdef class Http1:
         connection.environs = environs
         connection.fd = fd
         if type(address) is tuple:
-            connection.remote_addr, connection.remote_port = address[0], str(address[1])
+            if self.last_addr != address[0]:  # behind a proxy all have one, and share it
+                self.last_addr = address[0]
+            connection.remote_addr, connection.remote_port = self.last_addr, str(address[1])
         else:  # a client on a unix socket has no address
             connection.remote_addr = ""
         connection.deadline = self.clock.now() + self.head_timeout
