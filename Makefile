@@ -61,7 +61,7 @@ sanitize: build
 	cd build/sanitize && PYTHONPATH="$(CURDIR)/build/sanitize" PYTHONMALLOC=malloc \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid' \
+		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid and not pathological' \
 		$(or $(TESTS),$(SANITIZED))
 
 bench: build
