@@ -67,6 +67,7 @@ def write_version(site: Path, version: str) -> None:
 
 def test_new_code_is_served_and_no_request_fails(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, "-w", "2", cwd=site, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    server.wait_for("Ready: 2 workers")  # and so both have read the first version
     visitors = [Visitor(server) for _ in range(4)]
     for round_number in range(2, 8):
         version = str(round_number) * round_number
@@ -80,7 +81,7 @@ def test_new_code_is_served_and_no_request_fails(serve: Serve, site: Path) -> No
     assert [visitor.failures for visitor in visitors] == [[], [], [], []]
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
-    assert server.log.count(r"\[(ERROR|CRITICAL|WARNING)\]") == 0
+    assert server.log.count(r"\[(ERROR|CRITICAL|WARNING)\]") == 0, server.log.text()
 
 
 def test_the_old_generation_leaves_only_when_the_new_is_ready(serve: Serve, site: Path) -> None:
