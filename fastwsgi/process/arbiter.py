@@ -343,7 +343,11 @@ class Arbiter:
             self.spawn_workers(self.previous)
         self.spawn_workers(self.generation)
         staying = self.staff(self.generation)
-        for child in sorted(staying, key=lambda child: child.seat)[self.generation.count :]:
+        surplus = sorted(staying, key=lambda child: child.seat)[self.generation.count :]
+        if surplus:
+            # First, so that the worker's copy of its socket is the last, and closes the queue.
+            self.generation.sockets.keep_seats(self.generation.count)
+        for child in surplus:
             self.retire(child)
         if sum(child.is_ready for child in staying) >= self.generation.count:
             self.note_readiness(staying)

@@ -151,7 +151,7 @@ def test_pipelined_requests_share_all_three(
     trace = record(server, tmp_path / "trace", clients[:1], REQUEST * 16, answers=16)
     kinds = trace.kinds[trace.kinds.index("receive") :]
     pattern = ["receive", "send", "wait"] * REPEATED
-    assert kinds in (pattern, pattern[:-1]), "\n".join(trace.lines[:30])
+    assert kinds in (pattern, pattern[:-1], pattern[:-2]), "\n".join(trace.lines[:30])
 
 
 def test_a_connection_that_closes_costs_no_more_than_it_must(
