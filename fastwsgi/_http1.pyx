@@ -672,7 +672,7 @@ cdef class Connection(Exchange):
         return self.push(None, NULL, 0) if send_now else 0
 
     cdef int fail(self, int status) except -1:
-        self.put_error(status, "the application failed" if status == 500 else "the server is busy")
+        self.put_error(status, "the application failed")
         return self.end_exchange()
 
     cdef int abort(self) except -1:
