@@ -1,6 +1,6 @@
 # HTTP/1.x connections. `Http1` is what all connections of a worker share, `Connection` is one client.
 
-from libc.stdint cimport int64_t, uint32_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock
@@ -12,6 +12,10 @@ from fastwsgi._writer cimport HeadWriter, Output
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef long off_t
+
+
+cdef enum:
+    LAST_LIMIT = 1024                 # longer heads are parsed anew each time
 
 
 cdef enum State:
@@ -48,7 +52,10 @@ cdef class Http1:
     cdef Dispatcher dispatcher
     cdef HeadWriter writer
     cdef Limits limits
-    cdef RequestHead head             # scratch: the head being parsed
+    cdef RequestHead head             # scratch: the head being parsed, or the last one
+    cdef uint64_t serial              # counts what `head` has held
+    cdef char last[LAST_LIMIT]        # the bytes of `head`, where it is complete
+    cdef size_t last_length           # 0: it is not complete, or too long
     cdef char *scratch                # scratch: bytes just received
     cdef Output out                   # scratch: bytes about to be sent
     # Settings; times in milliseconds, sizes in bytes.
@@ -117,6 +124,7 @@ cdef class Connection(Exchange):
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
+    cdef int parse(self, const char *data, size_t size) noexcept
     cdef int await_head(self, const RequestHead *head) except -1
     cdef int keep(self, const char *data, size_t size) except -1
     cdef int forget_input(self) except -1

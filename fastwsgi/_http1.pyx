@@ -23,6 +23,7 @@ a while, then the socket is closed (RFC 9112 9.6). A response that could not be 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
@@ -300,6 +301,8 @@ cdef class Connection(Exchange):
                     self.lose()
                 elif self.pending is None and self.task is not None:
                     self.http.dispatcher.resume(self)
+                    if self.task is None:
+                        self.environ = None
                 self.settle()
             elif self.state == LINGERING:
                 self.discard_input()
@@ -400,10 +403,35 @@ cdef class Connection(Exchange):
 
     # Returns the bytes of the head and of what else was used up, 0 where the head is incomplete.
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1:
-        cdef RequestHead *head = &self.http.head
-        cdef Field *fields = head.fields
+        cdef Http1 http = self.http
+        cdef RequestHead *head = &http.head
         cdef uint32_t length, flags
+        cdef int verdict = DONE
+        # The same bytes have the same meaning: clients on keep-alive often repeat themselves.
+        if (
+            http.last_length == 0 or size < http.last_length or self.partial != NULL
+            or memcmp(data, http.last, http.last_length) != 0
+        ):
+            verdict = self.parse(data, size)
+        if verdict == DONE:
+            length, flags = head.length, head.flags
+            self.start_request(data)
+            if length == size and self.state == READING_BODY and flags & EXPECTS_CONTINUE:
+                append(&http.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+            return length
+        if verdict == MORE:
+            return self.await_head(head)
+        self.refuse(verdict)
+        return <ssize_t>size
+
+    # Parse into the worker's scratch head, from where this connection's last call has left off.
+    cdef int parse(self, const char *data, size_t size) noexcept:
+        cdef Http1 http = self.http
+        cdef RequestHead *head = &http.head
+        cdef Field *fields = head.fields
         cdef int verdict
+        http.serial += 1
+        http.last_length = 0
         if self.partial == NULL:
             reset_head(head)
         else:
@@ -412,17 +440,11 @@ cdef class Connection(Exchange):
             memcpy(fields, self.partial + 1, head.field_count * sizeof(Field))
             free(self.partial)
             self.partial = NULL
-        verdict = parse_head(data, size, &self.http.limits, head)
-        if verdict == DONE:
-            length, flags = head.length, head.flags
-            self.start_request(data)
-            if length == size and self.state == READING_BODY and flags & EXPECTS_CONTINUE:
-                append(&self.http.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
-            return length
-        if verdict == MORE:
-            return self.await_head(head)
-        self.refuse(verdict)
-        return <ssize_t>size
+        verdict = parse_head(data, size, &http.limits, head)
+        if verdict == DONE and head.length <= LAST_LIMIT:
+            memcpy(http.last, data, head.length)
+            http.last_length = head.length
+        return verdict
 
     cdef int await_head(self, const RequestHead *head) except -1:
         if self.state == IDLE:
@@ -451,7 +473,7 @@ cdef class Connection(Exchange):
             head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
             and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
         )
-        self.environ = self.environs.build(data, head, self.remote_addr, self.remote_port)
+        self.environ = self.environs.build(data, head, http.serial, self.remote_addr, self.remote_port)
         if head.content_length <= 0 and not head.chunked:
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
@@ -527,7 +549,11 @@ cdef class Connection(Exchange):
             (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
         if self.http.on_done is not None:
             self.started = precise()
-        return self.http.dispatcher.dispatch(self)
+        self.http.dispatcher.dispatch(self)
+        if self.task is None:
+            self.environs.take_back(<PyObject *>self.environ)
+            self.environ = None
+        return 0
 
     cdef int refuse(self, int verdict) except -1:
         refusal = REFUSALS[verdict]
@@ -699,7 +725,6 @@ cdef class Connection(Exchange):
         if self.chunks != NULL:
             free(self.chunks)
             self.chunks = NULL
-        self.environ = None
         self.task = None
         self.framing = UNDECIDED
         self.head_only = False
@@ -861,6 +886,7 @@ cdef class Connection(Exchange):
             return 0
         if self.task is not None:
             self.http.dispatcher.cancel(self)
+        self.environ = None
         self.pending = None
         self.http.out.length = 0
         if self.framing != UNDECIDED:

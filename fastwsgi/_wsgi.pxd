@@ -7,7 +7,6 @@ from fastwsgi._exchange cimport Dispatcher, Exchange
 # start_response, its method `write` what that returns.
 cdef class StartResponse:
     cdef Exchange exchange            # None once the response is over
-    cdef dict environ
     cdef object status                # None until start_response was called
     cdef object headers
     cdef object iterable              # None once it was closed

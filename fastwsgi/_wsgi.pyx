@@ -131,7 +131,7 @@ cdef class StartResponse:
     cdef int close(self) except -1:
         iterable = self.iterable
         self.exchange = None
-        self.status = self.headers = self.environ = self.iterable = self.iterator = None
+        self.status = self.headers = self.iterable = self.iterator = None
         if iterable is not None:
             close = getattr(iterable, "close", None)
             if close is not None:
@@ -213,13 +213,12 @@ cdef class Inline(Dispatcher):
         else:
             self.spare = None
         start.exchange = exchange
-        start.environ = exchange.environ
         return start
 
     cdef int dispatch(self, Exchange exchange) except -1:
         cdef StartResponse start = self.take(exchange)
         try:
-            if not start.respond(self.app(start.environ, start.call_method)):
+            if not start.respond(self.app(exchange.environ, start.call_method)):
                 exchange.task = start
                 return 0
         except BaseException as error:
@@ -242,19 +241,18 @@ cdef class Inline(Dispatcher):
 
     # The response is over: log what the protocol had to correct, close the iterable, keep the object for the next one.
     cdef int conclude(self, Exchange exchange, StartResponse start) except -1:
-        cdef dict environ = start.environ
         if exchange.mistake is not None:
-            self.on_error(environ, exchange.mistake)
+            self.on_error(exchange.environ, exchange.mistake)
         try:
             start.close()
         except BaseException as error:
-            self.on_error(environ, error)
+            self.on_error(exchange.environ, error)
         self.spare = start
         return 0
 
     cdef int blame(self, Exchange exchange, StartResponse start, error) except -1:
         if not isinstance(error, ClientGone):
-            self.on_error(start.environ, error)
+            self.on_error(exchange.environ, error)
         if exchange.begun():
             exchange.abort()
         else:
