@@ -150,7 +150,7 @@ def build(
         limit_request_head=head,
         limit_request_body=settings.limit_request_body,
         body_buffer_size=settings.body_buffer_size,
-        open_spool=partial(open_spool, settings.tmp_upload_dir),
+        open_spool=partial(open_spool, settings.tmp_upload_dir or settings.worker_tmp_dir),
         header_timeout=settings.header_timeout,
         body_timeout=settings.body_timeout,
         body_min_rate=settings.body_min_rate,

@@ -125,7 +125,7 @@ class Arbiter:
             return False
         self.generation.sockets = sockets
         self.log.info("Listening at: %s (%s)", sockets, self.pid)
-        self.log.info("Using worker: %s", settings.worker_class)
+        self.log.info("Using worker: %s", settings.effective_class)
         set_title("master", self.name)
         return True
 
