@@ -60,6 +60,10 @@ class Server:
         if self._draining:
             self._finish()
 
+    def announce(self) -> None:
+        """Serve on, but say that the server ends: on every answer, and to whoever asks for its health."""
+        self._http.announce()
+
     def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
         """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
 
