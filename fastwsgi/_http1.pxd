@@ -79,7 +79,8 @@ cdef class Http1:
     cdef Py_buffer heartbeat          # one double: seconds at the last dispatch; or no buffer
     cdef readonly int64_t requests
     cdef readonly int64_t connections
-    cdef readonly bint draining
+    cdef readonly bint draining       # every answer announces the end of its connection
+    cdef readonly bint leaving        # the whole server ends: what asks for its health is told so
     cdef object last_addr             # the address of the last client
     cdef void *first                  # Connection: head of the list of open ones
 

@@ -271,6 +271,10 @@ cdef class Http1:
             connection.expire(now)
         return 0
 
+    def announce(self):
+        """Say from now on that the server ends: on every answer, and to whoever asks for its health."""
+        self.draining = self.leaving = True
+
     def drain(self):
         """Announce the end on every answer from now on, and let idle connections go soon.
 

@@ -60,6 +60,10 @@ class Server:
         if self._draining:
             self._finish()
 
+    def announce(self) -> None:
+        """Serve on, but say that the server ends: on every answer, and to whoever asks for its health."""
+        self._http.announce()
+
     def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
         """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
 
@@ -150,7 +154,7 @@ def build(
         limit_request_head=head,
         limit_request_body=settings.limit_request_body,
         body_buffer_size=settings.body_buffer_size,
-        open_spool=partial(open_spool, settings.tmp_upload_dir),
+        open_spool=partial(open_spool, settings.tmp_upload_dir or settings.worker_tmp_dir),
         header_timeout=settings.header_timeout,
         body_timeout=settings.body_timeout,
         body_min_rate=settings.body_min_rate,

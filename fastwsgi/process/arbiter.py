@@ -40,7 +40,7 @@ from fastwsgi.observe.logs import ERROR, STANDARD, Logs
 from fastwsgi.process.child import Child
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
-from fastwsgi.process.scoreboard import Scoreboard, Slot, State
+from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import enter_folder, set_environment
@@ -87,6 +87,7 @@ class Arbiter:
         self.scoreboard = Scoreboard()
         self.previous: Generation | None = None  # serves on while the next one boots
         self.stopping = False
+        self.drain_at = float("inf")  # until then a server that was told to stop goes on listening
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
@@ -125,7 +126,7 @@ class Arbiter:
             return False
         self.generation.sockets = sockets
         self.log.info("Listening at: %s (%s)", sockets, self.pid)
-        self.log.info("Using worker: %s", settings.worker_class)
+        self.log.info("Using worker: %s", settings.effective_class)
         set_title("master", self.name)
         return True
 
@@ -137,6 +138,8 @@ class Arbiter:
             if self.stopping and not self.children:
                 return
             self.murder_workers()
+            if time.monotonic() >= self.drain_at:
+                self.drain()
             if not self.stopping:
                 self.manage_workers()
             deadline = min(self.deadlines(), default=None)
@@ -163,6 +166,8 @@ class Arbiter:
                 yield silent_at
         if self.boot_after > time.monotonic():
             yield self.boot_after
+        if self.drain_at != float("inf"):
+            yield self.drain_at
 
     def finish(self) -> None:
         """Release everything; after a failed start, with whatever there is by then."""
@@ -251,14 +256,27 @@ class Arbiter:
 
     def stop(self, *, graceful: bool) -> None:
         """End all workers: gracefully, or at once, also while the former is under way."""
-        self.stopping = True
-        self.close_sockets()
-        for child in self.children.values():
-            if graceful:
-                self.retire(child)
-            else:
+        begins, self.stopping = not self.stopping, True
+        if not graceful:
+            self.close_sockets()
+            for child in self.children.values():
                 child.leaving = True
                 self.kill_worker(child, signal.SIGQUIT, QUICK_SECONDS)
+        elif begins:
+            self.drain_at = time.monotonic() + self.settings.drain_delay
+            if self.settings.drain_delay:
+                self.log.info("Listening for %s seconds more", self.settings.drain_delay)
+                self.kill_workers(signal.SIGTERM)
+
+    def drain(self) -> None:
+        """Stop listening, then have the workers finish what they have.
+
+        In this order: a worker empties the queues of the sockets, and after it nothing may come in.
+        """
+        self.drain_at = float("inf")
+        self.close_sockets()
+        for child in self.children.values():
+            self.retire(child, Order.END)
 
     # Reloading
 
@@ -490,10 +508,11 @@ class Arbiter:
                 child.aborted = True
                 self.kill_worker(child, signal.SIGABRT, ABORT_SECONDS)
 
-    def retire(self, child: Child) -> None:
+    def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""
         if not child.leaving:
             child.leaving = True
+            child.slot.order = order
             self.kill_worker(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
 
     def kill_worker(self, child: Child, number: int, seconds: float) -> None:

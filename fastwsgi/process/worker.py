@@ -6,7 +6,8 @@ it writes no reason for a failed start itself, so that ten workers with one faul
 
 How it ends:
 
-TERM        drains: accepts what is queued, finishes what runs, leaves
+TERM        drains: accepts what is queued, finishes what runs, leaves. Where the whole server ends
+            and drain_delay is set, it first serves on and says so, until TERM comes again
 INT, QUIT   leaves at once
 ABRT        writes the Python stacks of all threads to the error log and dies (faulthandler)
 the master  is gone: its pipe is at EOF, and the kernel sends TERM (PR_SET_PDEATHSIG); drains
@@ -34,7 +35,7 @@ from fastwsgi._prctl import signal_when_parent_dies
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import ERROR, Logs
-from fastwsgi.process.scoreboard import Slot, State
+from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import SignalQueue
 from fastwsgi.process.surroundings import enter_folder, set_environment
 
@@ -152,11 +153,26 @@ class Worker:
         """Act on the signals that came."""
         for number in self.signals.take():
             if number == signal.SIGTERM:
-                self.drain()
+                self.leave()
             elif number in (signal.SIGINT, signal.SIGQUIT):
                 self.server.stop()
             elif number == signal.SIGUSR1:
                 self.logs.reopen()
+
+    def leave(self) -> None:
+        """TERM came. Drain, or while the delay of the server's end lasts, say that it is near.
+
+        A supervisor may send TERM to all processes of the server; the master's own comes after the
+        delay, and where it has heard of nothing, when there is a successor.
+        """
+        order = self.slot.order
+        if order is not Order.RETIRE:
+            self.server.announce()
+        delayed = self.settings.drain_delay and os.getppid() == self.master
+        if order is Order.NONE and delayed:
+            self.slot.state = State.LEAVING
+        else:
+            self.drain()
 
     def drain(self) -> None:
         """Finish what was begun or is queued, and leave."""
@@ -184,6 +200,7 @@ class Worker:
         self.server.reactor.remove(self.lifeline)
         self.log.error("The master is gone; worker leaving (pid: %s)", os.getpid())
         self.bound_the_drain(signal.SIGTERM)
+        self.server.announce()
         self.drain()
 
 

@@ -176,7 +176,11 @@ class ServerProcess:
             return socket.create_connection((self.host, self.port), timeout)
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.settimeout(timeout)
-        client.connect(self.addresses[0].removeprefix("unix:"))
+        try:
+            client.connect(self.addresses[0].removeprefix("unix:"))
+        except OSError:
+            client.close()
+            raise
         return client
 
     def get(self, path: str = "/", headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, object] = {
     "limit_request_body": 0,
     "body_buffer_size": 65536,
     "tmp_upload_dir": None,
+    "worker_tmp_dir": None,
     "header_timeout": 10,
     "body_timeout": 30,
     "body_min_rate": 1024,
