@@ -159,4 +159,5 @@ cdef class Connection(Exchange):
     cdef int expire(self, int64_t now) except -1
     cdef bint is_slow(self, int64_t now) noexcept
     cdef int lose(self) except -1
+    cdef int reset_at_close(self) except -1
     cdef int close(self) except -1

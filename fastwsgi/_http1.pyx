@@ -253,7 +253,11 @@ cdef class Http1:
         cdef Connection connection
         returned, self.returned = self.returned, []
         for connection in returned:
-            connection.come_back()
+            try:
+                connection.come_back()
+            except Exception as error:
+                connection.lose()
+                self.reactor.on_error(connection, error)
 
     def sweep(self, double moment):
         """Close or answer every connection whose deadline lies before `moment`, in seconds of the clock.
@@ -568,12 +572,15 @@ cdef class Connection(Exchange):
 
     cdef int run(self) except -1:
         cdef int progress
+        if self.body is not None:
+            try:
+                self.body.rewind()
+            except OSError:
+                return self.refuse(NO_STORAGE)
+            self.environ["wsgi.input"] = self.body
         self.enter(RUNNING)
         self.deadline = 0
         self.mistake = None
-        if self.body is not None:
-            self.body.rewind()
-            self.environ["wsgi.input"] = self.body
         if self.http.heartbeat.buf != NULL:
             (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
         if self.http.on_done is not None:
@@ -617,7 +624,8 @@ cdef class Connection(Exchange):
             self.headers = headers
         if self.writer.dropped is not None:
             self.mistake = f"the hop-by-hop header {self.writer.dropped} was left out of the response"
-        if head.close_asked or head.status < 200 or http.draining:  # an interim status as the final one leaves nothing to rely on
+        # An interim status as the final one leaves nothing to rely on.
+        if head.close_asked or head.status < 200 or http.draining:
             self.keeps_alive = False
         self.body_bytes = 0
         self.put_framing(head.status, length if head.content_length < 0 else head.content_length)
@@ -744,10 +752,8 @@ cdef class Connection(Exchange):
         return self.hand_back()
 
     cdef int abort(self) except -1:
-        cdef linger_option reset
         if self.framing == BY_CLOSE:  # only a reset tells such a client that the body is not complete
-            reset.l_onoff, reset.l_linger = 1, 0
-            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+            self.reset_at_close()
         self.keeps_alive = False
         return self.end_exchange()
 
@@ -802,18 +808,14 @@ cdef class Connection(Exchange):
             return 0
         self.missed = 0
         self.turn = 0
-        try:
-            self.leave()
-            if self.input_length or missed & EPOLLIN:
-                self.lingers = not self.keeps_alive
-            self.settle()
-            if self.state == RUNNING:
-                self.missed |= missed
-            elif missed and self.state < RUNNING:
-                self.read(missed)
-        except BaseException:
-            self.lose()
-            raise
+        self.leave()
+        if self.input_length or missed & EPOLLIN:
+            self.lingers = not self.keeps_alive
+        self.settle()
+        if self.state == RUNNING:
+            self.missed |= missed
+        elif missed and self.state < RUNNING:
+            self.read(missed)
         return 0
 
     cdef int idle(self) except -1:
@@ -993,14 +995,24 @@ cdef class Connection(Exchange):
             return 0
         if self.task is not None:
             self.http.dispatcher.cancel(self)
-        self.environ = None
+        if self.framing != UNDECIDED or self.pending is not None:
+            self.reset_at_close()
         self.pending = None
         if self.writer is not None:
             self.put_away()
         if self.framing != UNDECIDED:
             self.keeps_alive = False
             self.end_exchange()
+        self.environ = None
         return self.close()
+
+    # What is on its way is given up: the client sees that the response is not complete, however it would have ended,
+    # and the kernel holds nothing for it any more.
+    cdef int reset_at_close(self) except -1:
+        cdef linger_option reset
+        reset.l_onoff, reset.l_linger = 1, 0
+        setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+        return 0
 
     cdef int close(self) except -1:
         cdef Http1 http = self.http

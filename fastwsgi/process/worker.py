@@ -113,7 +113,7 @@ class Worker:
             app,
             list(self.sockets),
             max_requests=self.allowance(),
-            on_max_requests=self.wear_out,
+            on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
         )
         reactor = self.server.reactor
@@ -145,7 +145,10 @@ class Worker:
             sock.close()
 
     def wear_out(self) -> None:
-        """max_requests is reached. The master sends TERM once a successor is ready."""
+        """max_requests is reached, or too many threads are stuck.
+
+        The master sends TERM once a successor is ready.
+        """
         if self.slot.state is State.READY:
             self.slot.state = State.WORN
 
