@@ -38,7 +38,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, ELSEWHERE, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
