@@ -18,7 +18,7 @@ import io
 import os
 import stat
 
-from fastwsgi.errors import ApplicationError, ClientGone
+from fastwsgi.errors import ApplicationError, ClientGone, RequestTimeout
 
 cdef object END = object()
 
@@ -258,5 +258,5 @@ cdef class Inline(Dispatcher):
         if exchange.begun():
             exchange.abort()
         else:
-            exchange.fail(500)
+            exchange.fail(error.status if isinstance(error, RequestTimeout) else 500)
         return self.conclude(exchange, start)

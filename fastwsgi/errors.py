@@ -17,6 +17,15 @@ class ApplicationError(FastWSGIError):
     """The application broke PEP 3333; nothing of what it asked for reaches the wire."""
 
 
+class RequestTimeout(BaseException):
+    """The application spent too long on one request: raised in the midst of it.
+
+    No Exception, so that an application that catches those lets it through.
+    """
+
+    status = 504
+
+
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
 
@@ -61,6 +70,7 @@ REASONS = {
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
+    504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
     507: "Insufficient Storage",
 }

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -41,7 +42,7 @@ from fastwsgi.process.child import Child
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
-from fastwsgi.process.signals import ENDING, SignalQueue, wait_readable
+from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import enter_folder, set_environment
 from fastwsgi.process.title import set_title
@@ -61,7 +62,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ABORT_SECONDS: Final = 0.25  # from ABRT, which is for writing the stacks, to KILL
+ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -87,7 +88,7 @@ class Arbiter:
         self.scoreboard = Scoreboard()
         self.previous: Generation | None = None  # serves on while the next one boots
         self.stopping = False
-        self.drain_at = float("inf")  # until then a server that was told to stop goes on listening
+        self.drain_at = math.inf  # until then a server that was told to stop goes on listening
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
@@ -142,16 +143,15 @@ class Arbiter:
                 self.drain()
             if not self.stopping:
                 self.manage_workers()
-            deadline = min(self.deadlines(), default=None)
-            for number in self.wait(deadline):
+            for number in self.wait(min(self.deadlines())):
                 self.handle(number)
 
-    def wait(self, deadline: float | None) -> list[int]:
+    def wait(self, deadline: float) -> list[int]:
         """Sleep until something happens or the deadline; the signals that came."""
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
         wait_readable((self.signals.fd, self.scoreboard.fd), left)
         now = time.monotonic()
-        if deadline is not None and now > deadline + OVERSLEPT_SECONDS:
+        if now > deadline + OVERSLEPT_SECONDS:
             # The whole server was stopped, as a container is paused: no worker could be heard.
             self.awake_since = now
         return self.signals.take()
@@ -159,15 +159,11 @@ class Arbiter:
     def deadlines(self) -> Iterator[float]:
         """When there will be something to do although nothing happens."""
         for child in self.children.values():
-            if child.kill_at is not None:
-                yield child.kill_at
-            silent_at = child.silent_at(self.awake_since)
-            if not child.aborted and silent_at != float("inf"):
-                yield silent_at
+            yield child.kill_at()
+            yield child.silent_at(self.awake_since)
         if self.boot_after > time.monotonic():
             yield self.boot_after
-        if self.drain_at != float("inf"):
-            yield self.drain_at
+        yield self.drain_at
 
     def finish(self) -> None:
         """Release everything; after a failed start, with whatever there is by then."""
@@ -260,8 +256,7 @@ class Arbiter:
         if not graceful:
             self.close_sockets()
             for child in self.children.values():
-                child.leaving = True
-                self.kill_worker(child, signal.SIGQUIT, QUICK_SECONDS)
+                self.dismiss(child, signal.SIGQUIT, QUICK_SECONDS)
         elif begins:
             self.drain_at = time.monotonic() + self.settings.drain_delay
             if self.settings.drain_delay:
@@ -273,7 +268,7 @@ class Arbiter:
 
         In this order: a worker empties the queues of the sockets, and after it nothing may come in.
         """
-        self.drain_at = float("inf")
+        self.drain_at = math.inf
         self.close_sockets()
         for child in self.children.values():
             self.retire(child, Order.END)
@@ -474,8 +469,10 @@ class Arbiter:
         code, how = os.waitstatus_to_exitcode(status), describe_end(status)
         state, note = child.slot.state, child.slot.note
         self.scoreboard.give_back(child.slot)
+        if code == -signal.SIGKILL and not child.killed:
+            how += " Perhaps out of memory?"  # what the kernel does to whom it has no memory for
         if child.leaving:
-            if child.aborted:
+            if child.is_interrupted:
                 self.log.warning("Worker (pid:%s) %s", child.pid, how)
         elif state is State.BOOTING:
             why = note or f"worker (pid:{child.pid}) {how} before it was ready"
@@ -495,30 +492,32 @@ class Arbiter:
             raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
 
     def murder_workers(self) -> None:
-        """End the workers that are stuck, and those that were to be gone by now."""
+        """End what keeps the workers that are stuck, and the workers that are to be gone by now.
+
+        Whoever can end the request that keeps it serves on until it has a successor: it asks for one.
+        """
         now = time.monotonic()
         for child in self.children.values():
-            if child.kill_at is not None and now >= child.kill_at:
-                child.kill_at = None
-                if child.leaving and not child.aborted:
+            if now >= child.kill_at():
+                child.killed = True
+                if child.leaving and not child.is_interrupted:
                     self.log.warning("Worker (pid:%s) did not leave in time: killed", child.pid)
                 send(child.pid, signal.SIGKILL)
-            elif not child.aborted and now >= child.silent_at(self.awake_since):
+            elif now >= child.silent_at(self.awake_since):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
-                child.aborted = True
-                self.kill_worker(child, signal.SIGABRT, ABORT_SECONDS)
+                child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
+                send(child.pid, TIMEOUT)
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""
         if not child.leaving:
-            child.leaving = True
             child.slot.order = order
-            self.kill_worker(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
+            self.dismiss(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
 
-    def kill_worker(self, child: Child, number: int, seconds: float) -> None:
+    def dismiss(self, child: Child, number: int, seconds: float) -> None:
         """Send a signal that ends the worker, or else KILL does, `seconds` later."""
-        deadline = time.monotonic() + seconds
-        child.kill_at = deadline if child.kill_at is None else min(child.kill_at, deadline)
+        child.leaving = True
+        child.leave_by = min(child.leave_by, time.monotonic() + seconds)
         send(child.pid, number)
 
     def kill_workers(self, number: int) -> None:
@@ -554,5 +553,4 @@ def describe_end(status: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    # What the kernel does to whom it has no memory for.
-    return f"was sent {name}!{' Perhaps out of memory?' if -code == signal.SIGKILL else ''}"
+    return f"was sent {name}!"
