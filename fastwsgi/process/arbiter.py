@@ -11,7 +11,8 @@ Laws:
 1. A worker leaves when its successor is ready, never before. This one rule is the reload, the
    replacement after max_requests, and their orderly failure.
 2. A reload that fails changes nothing: the generation that serves goes on with its own settings,
-   sockets and application until all of the next one are ready.
+   sockets, files and application until all of the next one are ready. One that hangs gives way to
+   the next HUP.
 3. Only a start fails as a whole: until some worker has been ready, one that cannot boot ends the
    master with its exit code. Later, what a worker does ends that worker alone, and boots that keep
    failing are tried at growing intervals.
@@ -65,6 +66,8 @@ BIND_PAUSE: Final = 1.0
 ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
+
+RELOAD_SECONDS: Final = 2.0  # of a reload, before another HUP takes its place
 
 FIRST_BOOT_PAUSE: Final = 0.5
 LONGEST_BOOT_PAUSE: Final = 30.0
@@ -163,6 +166,8 @@ class Arbiter:
             yield child.silent_at(self.awake_since)
         if self.boot_after > time.monotonic():
             yield self.boot_after
+        if self.reload_wanted and not self.stopping:
+            yield self.reload_at
         yield self.drain_at
 
     def finish(self) -> None:
@@ -275,9 +280,19 @@ class Arbiter:
 
     # Reloading
 
+    @property
+    def reload_at(self) -> float:
+        """When another reload may begin: at once, or where one is under way, once it had its time.
+
+        It may hang. And were each HUP of many to begin a generation, all of them would boot at once.
+        """
+        return 0.0 if self.previous is None else self.generation.begun + RELOAD_SECONDS
+
     def reload(self) -> None:
         """Read everything anew and begin a generation of it, or say why not and change nothing."""
         self.reload_wanted = False
+        if self.previous is not None:
+            self.abandon_reload(self.previous, "another HUP came before the new workers were ready")
         self.log.info("Hang up: Master")
         try:
             self.begin_generation(self.sources.read())
@@ -337,9 +352,13 @@ class Arbiter:
         self.log.info("Reloaded: %s new workers are ready", self.generation.count)
 
     def abandon_reload(self, previous: Generation, why: str) -> None:
-        """The new generation cannot boot: the previous one goes on."""
+        """The new generation does not boot: the previous one goes on, with what it had."""
         failed, self.generation, self.previous = self.generation, previous, None
         failed.sockets.close_except(previous.sockets)
+        with contextlib.suppress(ConfigError):
+            enter_folder(previous.settings)
+            self.replace_logs(open_logs(previous.settings))
+            self.replace_pidfile(previous.settings)
         self.settings = previous.settings
         for child in self.children.values():
             if child.generation is failed:
@@ -350,7 +369,7 @@ class Arbiter:
 
     def manage_workers(self) -> None:
         """Fork what is missing, retire what is surplus, and what has a successor that is ready."""
-        if self.reload_wanted and self.previous is None:
+        if self.reload_wanted and time.monotonic() >= self.reload_at:
             self.reload()
         if self.previous is not None:
             self.spawn_workers(self.previous)
