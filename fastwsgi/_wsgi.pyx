@@ -18,7 +18,7 @@ import io
 import os
 import stat
 
-from fastwsgi.errors import ApplicationError, ClientGone, CutOffError
+from fastwsgi.errors import ApplicationError, ClientGone, CutOffError, RequestTimeout
 
 cdef object END = object()
 
@@ -319,7 +319,7 @@ cdef class Caller(Dispatcher):
         if exchange.begun():
             exchange.abort()
         else:
-            exchange.fail(500)
+            exchange.fail(error.status if isinstance(error, RequestTimeout) else 500)
         return self.conclude(exchange, start)
 
 

@@ -17,6 +17,15 @@ class ApplicationError(FastWSGIError):
     """The application broke PEP 3333; nothing of what it asked for reaches the wire."""
 
 
+class RequestTimeout(BaseException):
+    """The application spent too long on one request: raised in the midst of it.
+
+    No Exception, so that an application that catches those lets it through.
+    """
+
+    status = 504
+
+
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
 

@@ -13,6 +13,7 @@ Laws:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar, overload
 
@@ -551,6 +552,12 @@ class Settings:
     def effective_class(self) -> str:
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a worker may be silent: inline, that is busy with one request."""
+        limits = (self.timeout, self.request_timeout if self.execution == "inline" else 0)
+        return min(filter(None, limits), default=math.inf)
 
     @property
     def remarks(self) -> list[str]:

@@ -204,6 +204,23 @@ def test_which_model_a_worker_class_and_threads_mean(
     assert len(settings.remarks) == (name == "eventlet")
 
 
+@pytest.mark.parametrize(
+    ("values", "patience"),
+    [
+        ({}, 30),
+        ({"timeout": 0}, float("inf")),
+        ({"request_timeout": 2.5}, 2.5),
+        ({"request_timeout": 60}, 30),
+        ({"timeout": 0, "request_timeout": 60}, 60),
+        # There the worker itself watches its requests; its loop is never busy with one.
+        ({"request_timeout": 2.5, "threads": 2}, 30),
+        ({"request_timeout": 2.5, "worker_class": "gevent"}, 30),
+    ],
+)
+def test_how_long_a_worker_may_be_silent(values: dict[str, object], patience: float) -> None:
+    assert of(**values).patience == patience
+
+
 def test_streaming_needs_something_that_can_wait_for_the_body() -> None:
     for values in ({"threads": 2}, {"worker_class": "gthread"}, {"worker_class": "gevent"}):
         assert of(request_streaming=True, **values).request_streaming
