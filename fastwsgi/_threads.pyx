@@ -21,6 +21,8 @@ from fastwsgi._wsgi cimport Caller, StartResponse
 
 import threading
 
+from fastwsgi.errors import APPLICATION_FAILED, BUSY, TOO_SLOW
+
 # PEP 3333 leaves names with a server's own prefix to it.
 cdef str QUEUE_SECONDS = "fastwsgi.queue_seconds"
 
@@ -74,7 +76,7 @@ cdef class Threads(Caller):
 
     cdef int dispatch(self, Exchange exchange) except -1:
         if self.max_queue and self.length >= self.max_queue + self.idle_count:
-            exchange.fail(503)
+            exchange.fail(BUSY)
             return OVER
         self.put(exchange)
         return ELSEWHERE
@@ -139,7 +141,7 @@ cdef class Threads(Caller):
             self.serve(seat, exchange)
         except BaseException:
             seat.exchange = None
-            exchange.cut(500)
+            exchange.cut(APPLICATION_FAILED)
             raise
 
     cdef int serve(self, Seat seat, Exchange exchange) except -1:
@@ -148,7 +150,7 @@ cdef class Threads(Caller):
             return 0
         exchange.waited = now - exchange.queued
         if self.queue_timeout and exchange.waited > self.queue_timeout:
-            exchange.fail(503)
+            exchange.fail(BUSY)
             return exchange.hand_back()
         if exchange.waited:
             exchange.environ[QUEUE_SECONDS] = exchange.waited / 1000.0
@@ -179,7 +181,7 @@ cdef class Threads(Caller):
             exchange = self.take_first()
             if exchange.task is not None:
                 exchange.waited = now - exchange.queued
-                exchange.fail(503)
+                exchange.fail(BUSY)
                 exchange.hand_back()
         return 0
 
@@ -194,7 +196,7 @@ cdef class Threads(Caller):
         seat.stuck = True
         if exchange.task is not None:
             (<StartResponse>exchange.task).exchange = None
-        exchange.cut(504)
+        exchange.cut(TOO_SLOW)
         for other in self.seats:
             stuck += other.stuck
         self.on_overdue(environ, seat.thread, (now - seat.since) / 1000.0, stuck)

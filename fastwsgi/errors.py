@@ -23,11 +23,19 @@ class RequestTimeout(BaseException):
     No Exception, so that an application that catches those lets it through.
     """
 
-    status = 504
-
-
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
+
+
+class RequestBodyError(FastWSGIError, OSError):
+    """The client did not send the body it announced, while the application was reading it.
+
+    An OSError, as applications expect of a read that fails; `refusal` is what the client is told.
+    """
+
+    def __init__(self, refusal: "Refusal") -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class CutOffError(FastWSGIError):
@@ -80,12 +88,10 @@ REASONS = {
     507: "Insufficient Storage",
 }
 
-# What a client is told that got no answer of the application's.
-FAILURES = {
-    500: "the application failed",
-    503: "too many requests wait for the application",
-    504: "the application took too long",
-}
+# What a client is told that gets no answer of the application's.
+APPLICATION_FAILED = Refusal(500, "the application failed")
+BUSY = Refusal(503, "too many requests wait for the application")
+TOO_SLOW = Refusal(504, "the application took too long")
 
 REFUSALS = {
     -10: Refusal(400, "the request line is malformed"),

@@ -465,6 +465,13 @@ class Settings:
         text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
         " TERM on.",
     )
+    health_log = Setting(
+        flag,
+        False,
+        "--health-log",
+        section="Server mechanics",
+        text="Write requests for health_path to the access log, and count them for max_requests.",
+    )
     server_header = Setting(
         field_value,
         "fastwsgi",

@@ -44,6 +44,7 @@ DEFAULTS = {
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
     "request_streaming": False,
+    "health_log": False,
     "health_path": None,
     "limit_request_head": 65536,
     "limit_request_body": 0,
