@@ -179,8 +179,9 @@ cdef class Http1:
         self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header,
         int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
-        int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout, double keepalive, int64_t keepalive_requests,
-        int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change, on_max_requests,
+        int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
+        double keepalive, int64_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
+        heartbeat, on_done, on_refusal, on_change, on_max_requests,
     ):
         self.reactor = reactor
         self.clock = clock
@@ -672,7 +673,7 @@ cdef class Connection(Exchange):
             self.forget_exchange()
         return self.leave()
 
-    # -- the body before the application is called ----------------------------------------------------------------------
+    # -- the body before the application is called ---------------------------------------------------------------------
 
     # Store body bytes; False where there is no room for them and the request has been refused.
     cdef bint collect(self, const char *data, size_t size) except -1:

@@ -497,7 +497,8 @@ class Settings:
         "--access-logformat",
         section="Logging",
         metavar="STRING",
-        text="The form of such a line.",
+        text="The form of such a line. Of gunicorn's atoms there are all; %(Q)s is the time in"
+        " milliseconds, part of the others, until a thread was free.",
     )
     errorlog = Setting(
         string,
