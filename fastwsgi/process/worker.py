@@ -119,7 +119,7 @@ class Worker:
             app,
             list(self.sockets),
             max_requests=self.allowance(),
-            on_max_requests=self.wear_out,
+            on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
         )
         reactor = self.server.reactor
@@ -151,7 +151,10 @@ class Worker:
             sock.close()
 
     def wear_out(self) -> None:
-        """Ask to be replaced. The master sends TERM once a successor is ready."""
+        """Ask to be replaced: max_requests is reached, or something is stuck.
+
+        The master sends TERM once a successor is ready.
+        """
         if self.slot.state is State.READY:
             self.slot.state = State.WORN
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.support.holding import HeldRequest
-from tests.support.server import PATIENCE, ServerProcess
+from tests.support.server import PATIENCE, ServerProcess, wait_gone
 
 LOCAL = ("-b", "127.0.0.1:0")
 
@@ -170,6 +170,7 @@ def test_new_settings_take_effect(serve: Serve, site: Path) -> None:
     conf.write_text("bind = '127.0.0.1:0'\nraw_env = ['A=1', 'B=1']\npidfile = 'one.pid'\n")
     server = serve("app:app", cwd=site)
     assert (server.get("/env?A")[1], server.get("/env?B")[1]) == (b"1", b"1")
+    former = server.workers[0]
     conf.write_text(
         "bind = '127.0.0.1:0'\nraw_env = ['A=2']\npidfile = 'two.pid'\nchdir = 'sub'\n"
         "workers = 3\nerrorlog = 'error.log'\n"
@@ -179,6 +180,7 @@ def test_new_settings_take_effect(serve: Serve, site: Path) -> None:
     visitor = Visitor(server)
     visitor.wait_for(b"sub")
     visitor.leave()
+    wait_gone(former)
     assert (server.get("/env?A")[1], server.get("/env?B")[1]) == (b"2", b"unset")
     assert not (site / "one.pid").exists()
     assert (site / "sub" / "two.pid").read_text() == f"{server.pid}\n"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import signal
 import sys
 import time
@@ -12,21 +11,9 @@ import pytest
 
 from tests.conftest import Serve
 from tests.support.holding import HeldRequest
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, wait_gone
 
 LOCAL = ("-b", "127.0.0.1:0")
-
-
-def wait_gone(pid: int) -> None:
-    """Wait for the end of a process that is nobody's child here."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([fd], [], [], 15)[0], f"the process {pid} is still there"
-    finally:
-        os.close(fd)
 
 
 @pytest.mark.parametrize(

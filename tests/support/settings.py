@@ -5,6 +5,11 @@ from types import SimpleNamespace
 DEFAULTS: dict[str, object] = {
     "backlog": 2048,
     "worker_connections": 1000,
+    "execution": "inline",
+    "threads": 1,
+    "max_queue": 0,
+    "queue_timeout": 0,
+    "request_timeout": 0,
     "workers": 1,
     "keepalive": 2,
     "keepalive_requests": 1000,
