@@ -18,6 +18,7 @@ import io
 import os
 import stat
 
+<<<<<<< HEAD
 from fastwsgi.errors import (
     APPLICATION_FAILED,
     TOO_SLOW,
@@ -27,6 +28,9 @@ from fastwsgi.errors import (
     RequestBodyError,
     RequestTimeout,
 )
+=======
+from fastwsgi.errors import ApplicationError, ClientGone, CutOffError, RequestTimeout
+>>>>>>> process
 
 cdef object END = object()
 

@@ -170,7 +170,7 @@ def test_new_settings_take_effect(serve: Serve, site: Path) -> None:
     conf.write_text("bind = '127.0.0.1:0'\nraw_env = ['A=1', 'B=1']\npidfile = 'one.pid'\n")
     server = serve("app:app", cwd=site)
     assert (server.get("/env?A")[1], server.get("/env?B")[1]) == (b"1", b"1")
-    former = server.workers[0]
+    former = int(server.wait_for(r"Booting worker with pid: (\d+)")[1])
     conf.write_text(
         "bind = '127.0.0.1:0'\nraw_env = ['A=2']\npidfile = 'two.pid'\nchdir = 'sub'\n"
         "workers = 3\nerrorlog = 'error.log'\n"
