@@ -130,6 +130,7 @@ class Refused:
     headers: Sequence[tuple[str, str]] = ()
     body_bytes = 0
     duration = 0.0
+    waited = 0
     remote_addr = ""
 
 
