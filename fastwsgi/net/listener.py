@@ -41,6 +41,10 @@ SHARED_BATCH: Final = 8
 
 LOG_SECONDS: Final = 10.0
 
+# Bytes that the kernel takes of an answer before it can send them (tcp(7)). Without a bound it
+# takes megabytes for a client that reads nothing, and keeps them after the connection is closed.
+UNSENT: Final = 262144
+
 # What accept(2) returns for a connection that failed while it was queued, or that a firewall
 # refused.
 PASSED_OVER: Final = frozenset(
@@ -355,8 +359,7 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Accepted sockets inherit it: one call here instead of one for each connection.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(sock)
         sock.setblocking(False)
         sock.bind(where)
         sock.listen(backlog)
@@ -364,6 +367,12 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
         sock.close()
         raise
     return sock
+
+
+def _tune(sock: socket.socket) -> None:
+    """Set what accepted sockets inherit: one call here instead of one for each connection."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 def _bind_unix(path: str, backlog: int, umask: int) -> socket.socket:
@@ -409,7 +418,7 @@ def _adopt(fd: int) -> socket.socket:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise OSError(errno.EINVAL, f"File descriptor {fd} is not a listening socket")
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _tune(sock)
         sock.set_inheritable(False)
         sock.setblocking(False)
     except BaseException:
