@@ -7,9 +7,10 @@ them for a connection, not all.
 
 Laws:
 
-1. Out of file descriptors is a state, not an error: the spare descriptor is given up, one waiting
-   client is accepted and closed, so that it gets a clear end instead of silence, and accepting
-   rests until the next sweep. One line is logged in `LOG_SECONDS`, however long it lasts.
+1. Out of file descriptors is a state, not an error: accepting rests until a connection is closed,
+   or the next sweep. Once a second the spare descriptor is given up and one waiting client is
+   accepted and closed, so that it gets a clear end instead of silence. One line is logged in
+   `LOG_SECONDS`, however long it lasts.
 2. An error that concerns only the connection that was about to be accepted is passed over.
 3. A descriptor the factory failed on is closed; it is the factory's once it returned.
 4. Draining accepts what the kernel had queued, then leaves the socket alone for good.
@@ -122,7 +123,7 @@ class State(enum.Enum):
 
     ACCEPTING = "accepting"
     FULL = "full"  # until resume(): the worker has as many connections as it may
-    STARVED = "starved"  # until the next sweep: the system refused a descriptor or memory
+    STARVED = "starved"  # until resume() or the next sweep: no descriptor or memory was to be had
     STOPPED = "stopped"
 
 
@@ -157,6 +158,7 @@ class Listener:
         self._backlog = backlog
         self._draining = False
         self._spare = -1
+        self._may_turn_away = True
         self._log = logging.getLogger("fastwsgi.error")
         self._log_after = 0.0
         sock.setblocking(False)
@@ -179,8 +181,8 @@ class Listener:
             self._leave(State.FULL)
 
     def resume(self) -> None:
-        """Accept again after `pause`."""
-        if self.state is State.FULL:
+        """Accept again after `pause`, or when what was wanting may have been given back."""
+        if self.state in (State.FULL, State.STARVED):
             self._start()
 
     def drain(self) -> None:
@@ -241,9 +243,10 @@ class Listener:
         self._log.exception("Could not take a connection on %s", display(self.sock))
 
     def _starve(self, error: OSError) -> None:
-        """Rest until the next sweep; without it, the event that cannot be answered would spin."""
+        """Rest for a while; without it, the event that cannot be answered would spin."""
         self._leave(State.STARVED)
-        if error.errno in NO_DESCRIPTOR_LEFT:
+        if error.errno in NO_DESCRIPTOR_LEFT and self._may_turn_away:
+            self._may_turn_away = False
             self._turn_one_away()
         now = self._reactor.clock.monotonic()
         if now >= self._log_after:
@@ -265,6 +268,7 @@ class Listener:
         self._keep_spare()
 
     def _each_second(self) -> None:
+        self._may_turn_away = True
         if self._spare < 0 and self.state is not State.STOPPED:
             self._keep_spare()
         if self.state is State.STARVED:
