@@ -38,9 +38,9 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
                 client = stack.enter_context(server.connect())
                 client.sendall(REQUEST)
                 read_answer(client)
-            open_now = server.worker.descriptors() - descriptors
             each = (server.worker.private() - memory) / size.connections
             share = server.worker.cpu_share(size.watched)
+            open_now = server.worker.descriptors() - descriptors
             arena.say(f"{open_now} connections are open")
         left = server.descriptors_left()
     yield Figure("connections the server closed too early", size.connections - open_now, 0)

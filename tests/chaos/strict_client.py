@@ -1,11 +1,12 @@
-"""The good client: one kept connection, no second try, every byte checked.
+"""The good client: one kept connection to each server, no second try, every byte checked.
 
-It is a process of its own, so that what else a scenario does costs it no time:
+It is a process of its own, so that what else a scenario does costs it no time. Its requests go to several servers in
+turn, so that what else the machine does tells in the times of all of them:
 
-    with StrictClient(port) as client:
+    with StrictClient(port, another) as client:
         client.begin(2.0)       # two seconds of requests, at an easy pace
         ...
-        sample = client.result()
+        sample, sample_of_another = client.result()
 """
 
 import json
@@ -42,9 +43,9 @@ class Sample:
 class StrictClient:
     """The client's process as its starter sees it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, *ports: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.strict_client", str(port)],
+            [sys.executable, "-m", "tests.chaos.strict_client", *map(str, ports)],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.PIPE,
@@ -58,14 +59,10 @@ class StrictClient:
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
 
-    def result(self) -> Sample:
-        """What came of the last `begin`."""
+    def result(self) -> list[Sample]:
+        """What came of the last `begin`, for each server."""
         assert self._process.stdout is not None
-        return Sample(**json.loads(self._process.stdout.readline()))
-
-    def measure(self, seconds: float) -> Sample:
-        self.begin(seconds)
-        return self.result()
+        return [Sample(**sample) for sample in json.loads(self._process.stdout.readline())]
 
     def __enter__(self) -> "StrictClient":
         return self
@@ -81,26 +78,49 @@ class StrictClient:
                 self._process.kill()
 
 
-def main(port: int) -> None:
+class Conversation:
+    """One server's share of a window."""
+
+    def __init__(self, port: int) -> None:
+        self._address = ("127.0.0.1", port)
+        self._client: socket.socket | None = None
+        self._latencies: list[float] = []
+        self._faults: list[str] = []
+
+    def go_on(self) -> None:
+        """One request; what goes wrong is kept and costs the connection."""
+        try:
+            self._client = self._client or socket.create_connection(self._address, PATIENCE)
+            self._latencies.append(exchange(self._client))
+        except (OSError, AssertionError) as error:
+            self._faults.append(repr(error))
+            self.close()
+
+    def sample(self) -> Sample:
+        """The window so far; the next one begins."""
+        sample = summary(self._latencies, self._faults)
+        self._latencies, self._faults = [], []
+        return sample
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+
+def main(ports: Sequence[int]) -> None:
     """Serve windows that are asked for on standard input until its end."""
-    client: socket.socket | None = None
+    conversations = [Conversation(port) for port in ports]
     for line in sys.stdin:
-        latencies: list[float] = []
-        faults: list[str] = []
         end = time.monotonic() + float(line)
         while time.monotonic() < end:
-            try:
-                client = client or socket.create_connection(("127.0.0.1", port), PATIENCE)
-                latencies.append(exchange(client))
-            except (OSError, AssertionError) as error:
-                faults.append(repr(error))
-                if client is not None:
-                    client.close()
-                client = None
+            for conversation in conversations:
+                conversation.go_on()
             select.select([sys.stdin], [], [], PAUSE)
-        print(json.dumps(asdict(summary(latencies, faults))), flush=True)
-    if client is not None:
-        client.close()
+        samples = [asdict(conversation.sample()) for conversation in conversations]
+        print(json.dumps(samples), flush=True)
+    for conversation in conversations:
+        conversation.close()
 
 
 def exchange(client: socket.socket) -> float:
@@ -129,4 +149,4 @@ def summary(latencies: Sequence[float], faults: list[str]) -> Sample:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main([int(port) for port in sys.argv[1:]])
