@@ -69,7 +69,10 @@ cdef class RequestBody:
         self.data = NULL
         self.length = self.capacity = self.position = 0
         if self.file is not None:
-            self.file.close()
+            try:
+                self.file.close()
+            except OSError:  # the last bytes did not fit; nobody wants them, and the descriptor is closed
+                pass
         return 0
 
     cdef bytes take(self, size_t length):

@@ -12,6 +12,7 @@ cdef enum:
     SLOT_NAME = 40                    # longer names are built anew each time
     TARGET_LIMIT = 256                # longer targets are not kept
     VALUE_LIMIT = 256                 # longer values are not kept
+    ENTRIES = 96                      # an environ with more of them is not lent again
 
 
 # A field name as some client spells it, the environ key it becomes and, for names in SHARED_VALUES, the last value.
@@ -31,8 +32,22 @@ cdef struct Seen:
     bint rare                         # a name without a slot was among them
 
 
+# What an environ was given at one place. The value is NULL where it must not be kept between requests.
+cdef struct Entry:
+    PyObject *key                     # borrowed from template or slot
+    PyObject *value                   # borrowed from template or slot
+
+
 cdef class EnvironBuilder:
     cdef dict template
+    cdef dict places                  # its keys -> their places in it
+    cdef int fixed                    # how many these are
+    cdef Entry entries[ENTRIES]       # what the environ built last was given, place by place
+    cdef int count                    # 0: it cannot be lent again
+    cdef PyObject *lent               # borrowed; the environ built last
+    cdef uint64_t version             # when it was built
+    cdef dict spare                   # an environ that has come back, holding `entries`; or None
+    cdef uint64_t serial              # of the head it was built from
     cdef object remote_addr           # what the template has
     cdef object remote_port
     cdef char target[TARGET_LIMIT]
@@ -40,13 +55,22 @@ cdef class EnvironBuilder:
     cdef dict indexes                 # key -> NameSlot.index
     cdef NameSlot slots[SLOTS]
 
-    # A new environ for the head at `data`. `remote_addr` and `remote_port` are the client's, both str; the port is
-    # None for clients without one. Returns a dict nobody else holds.
-    cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port)
+    # An environ for the head at `data`. `remote_addr` and `remote_port` are the client's, both str; the port is
+    # None for clients without one. Two calls with the same `serial` have the same head. Returns a dict nobody else
+    # holds.
+    cdef dict build(
+        self, const char *data, const RequestHead *head, uint64_t serial, object remote_addr, object remote_port
+    )
+    # The request is over: keep `environ` for the next one, if the caller alone holds it and it is as it was built.
+    cdef int take_back(self, PyObject *environ) except -1
 
+    cdef dict build_anew(self, const char *data, const RequestHead *head)
+    cdef bint renew(self, const char *data, const RequestHead *head) except -1
+    cdef int put_in_all(self, str key, object value) except -1
     cdef int take_remote(self, object remote_addr, object remote_port) except -1
     cdef int take_target(self, const char *data, const RequestHead *head) except -1
     cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1
+    cdef void record(self, const NameSlot *slot, object value) noexcept
     cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1
     cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL
     cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL

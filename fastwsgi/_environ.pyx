@@ -1,4 +1,4 @@
-"""WSGI environ construction: one dict copy, then the keys that this request brings.
+"""WSGI environ construction: one dict copy, then the keys that this request brings; or the last one's dict again.
 
 How it works: a listener's template holds every key that a request always has, and keeps client and target of the last
 request, so a request from the same client for the same target is little more than a copy. A field name is looked up
@@ -6,8 +6,14 @@ by the hash the parser made of its bytes; a hit gives the interned `HTTP_*` key.
 request to request (Host, User-Agent, Accept…) the last value is kept and reused when the bytes are the same. Repeated
 fields are found by a bit per known key.
 
+An environ that comes back untouched, and that nobody else holds, is lent again: where the next request has the same
+fields in the same order, only what differs is set; `entries` says place by place what it has. CPython gives a dict a
+new version with every change (PEP 509), which tells whether it is untouched; from 3.14 on, where there are no versions
+any more (PEP 699), every environ is a copy.
+
 Laws: the cache is bounded and a worker's own; values of Cookie, Authorization and of any name not listed are never
-kept; a name that does not fit in the cache is built anew, with the same result.
+kept, not even in an environ that waits to be lent again; a name that does not fit in the cache is built anew, with the
+same result. An environ that anything at all may still refer to is never lent again.
 """
 
 cimport cython
@@ -25,7 +31,10 @@ from fastwsgi._parser cimport (
     Field,
     PLAIN_FIELD,
     RequestHead,
+    SEEN_ENCODING,
     SEEN_HOST,
+    SEEN_LENGTH,
+    SEEN_TYPE,
     Span,
     TRANSFER_ENCODING_FIELD,
     name_hash,
@@ -36,6 +45,20 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     void *PyUnicode_DATA(object text)
     void PyUnicode_InternInPlace(PyObject **text)
+    Py_ssize_t Py_REFCNT(PyObject *thing)
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+    #pragma GCC diagnostic push
+    #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    static inline uint64_t version_of(PyObject *dict) { return ((PyDictObject *)dict)->ma_version_tag; }
+    #pragma GCC diagnostic pop
+    #else
+    static inline uint64_t version_of(PyObject *dict) { (void)dict; return 0; }
+    #endif
+    """
+    uint64_t version_of(PyObject *dict)  # 0 for a dict without one
 
 # Names whose values repeat, spelled as browsers and as HTTP/2 gateways do. Nothing secret may stand here.
 SHARED_VALUES = (
@@ -67,6 +90,7 @@ cdef str GET = "GET"
 cdef str POST = "POST"
 cdef str HEAD = "HEAD"
 cdef str SLASH = "/"
+cdef str NOTHING = ""
 
 # A copied dict keeps the table of its origin. With this many keys the table has grown to 64 places, 42 of them usable,
 # so that the fields of a request fit in without growing it again.
@@ -122,6 +146,20 @@ cdef str key_of(const char *name, uint32_t length):
     return "HTTP_" + text.upper().replace("-", "_")
 
 
+# Whether everything that the environ has beyond the template comes from fields with a slot.
+cdef bint is_plain(const char *data, const RequestHead *head) noexcept nogil:
+    return (
+        head.method.length == 3 and memcmp(data + head.method.start, b"GET", 3) == 0
+        and head.minor_version == 1
+        and (head.authority.length == 0 or head.flags & SEEN_HOST)
+        and not head.flags & (SEEN_LENGTH | SEEN_TYPE | SEEN_ENCODING)
+    )
+
+
+cdef inline PyObject *kept(const NameSlot *slot, PyObject *value) noexcept nogil:
+    return value if slot.value == value else NULL
+
+
 @cython.final
 cdef class EnvironBuilder:
     """Builds environs from one listener's template.
@@ -135,13 +173,18 @@ cdef class EnvironBuilder:
 
     def __init__(self, template):
         cdef int filler
-        cdef int size
         self.template = {**template, REQUEST_METHOD: GET}
-        size = len(self.template)
-        for filler in range(size, GROWN):
+        self.fixed = len(self.template)
+        if self.fixed >= GROWN:
+            raise ValueError(f"a template has fewer than {GROWN} keys")
+        for filler in range(self.fixed, GROWN):
             self.template[filler] = None
-        for filler in range(size, GROWN):
+        for filler in range(self.fixed, GROWN):
             del self.template[filler]
+        self.places = {}
+        for key, value in self.template.items():
+            self.entries[len(self.places)] = Entry(<PyObject *>key, <PyObject *>value)
+            self.places[key] = len(self.places)
         self.indexes = {}
         for name in SHARED_VALUES + OTHER_NAMES:
             self.learn(name.encode())
@@ -153,10 +196,10 @@ cdef class EnvironBuilder:
             Py_XDECREF(self.slots[i].key)
             Py_XDECREF(self.slots[i].value)
 
-    cdef dict build(self, const char *data, const RequestHead *head, object remote_addr, object remote_port):
+    cdef dict build(
+        self, const char *data, const RequestHead *head, uint64_t serial, object remote_addr, object remote_port
+    ):
         cdef dict environ
-        cdef Seen seen
-        cdef uint32_t i
         if remote_addr is not self.remote_addr or remote_port is not self.remote_port:
             self.take_remote(remote_addr, remote_port)
         if (
@@ -164,7 +207,21 @@ cdef class EnvironBuilder:
             or memcmp(data + head.target.start, self.target, self.target_length) != 0
         ):
             self.take_target(data, head)
-        environ = PyDict_Copy(self.template)
+        if self.spare is not None and (serial == self.serial or self.renew(data, head)):
+            environ = self.spare
+        else:
+            environ = self.build_anew(data, head)
+        self.spare = None
+        self.serial = serial
+        self.lent = <PyObject *>environ
+        self.version = version_of(self.lent)
+        return environ
+
+    cdef dict build_anew(self, const char *data, const RequestHead *head):
+        cdef dict environ = PyDict_Copy(self.template)
+        cdef Seen seen
+        cdef uint32_t i
+        self.count = self.fixed if is_plain(data, head) and self.fixed + head.field_count <= ENTRIES else 0
         if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
             environ[REQUEST_METHOD] = method_of(data, head.method)
         if head.minor_version == 0:
@@ -176,12 +233,60 @@ cdef class EnvironBuilder:
             self.add_field(environ, data, &head.fields[i], &seen)
         return environ
 
+    # Make the spare environ that of `head`. False where that has other fields; the spare is of no use then.
+    cdef bint renew(self, const char *data, const RequestHead *head) except -1:
+        cdef Entry *entry = &self.entries[self.fixed]
+        cdef const Field *field
+        cdef NameSlot *slot
+        cdef str value
+        cdef uint32_t i
+        if self.fixed + head.field_count != <uint32_t>self.count or not is_plain(data, head):
+            return False
+        for i in range(head.field_count):
+            field = &head.fields[i]
+            slot = self.find(data + field.name.start, field.name.length, field.hash)
+            if slot == NULL or slot.key != entry.key:
+                return False
+            value = self.slot_value(slot, data + field.value.start, field.value.length)
+            if <PyObject *>value != entry.value:
+                self.spare[<object>slot.key] = value
+                entry.value = kept(slot, <PyObject *>value)
+            entry += 1
+        return True
+
+    cdef int take_back(self, PyObject *environ) except -1:
+        cdef int place
+        if (
+            environ != self.lent or self.count == 0 or self.version == 0
+            or Py_REFCNT(environ) != 1 or version_of(environ) != self.version
+        ):
+            return 0
+        self.lent = NULL
+        self.spare = <dict>environ
+        for place in range(self.fixed, self.count):
+            if self.entries[place].value == NULL:
+                self.spare[<object>self.entries[place].key] = NOTHING
+                self.serial = 0  # the fields have to be read again
+        return 0
+
     cdef int take_remote(self, object remote_addr, object remote_port) except -1:
         if remote_addr is not self.remote_addr:
-            self.template[REMOTE_ADDR] = remote_addr
+            self.put_in_all(REMOTE_ADDR, remote_addr)
         if remote_port is not None:
-            self.template[REMOTE_PORT] = remote_port
+            self.put_in_all(REMOTE_PORT, remote_port)
         self.remote_addr, self.remote_port = remote_addr, remote_port
+        return 0
+
+    # Into the template, and into the spare environ.
+    cdef int put_in_all(self, str key, object value) except -1:
+        if key not in self.places:  # REMOTE_PORT, with the first client that has a port
+            self.places[key] = self.fixed
+            self.fixed += 1
+            self.spare = None
+        self.template[key] = value
+        self.entries[<int>self.places[key]] = Entry(<PyObject *>key, <PyObject *>value)
+        if self.spare is not None:
+            self.spare[key] = value
         return 0
 
     cdef int take_target(self, const char *data, const RequestHead *head) except -1:
@@ -194,9 +299,9 @@ cdef class EnvironBuilder:
             path = decode_path(data + head.path.start, head.path.length)
         elif head.path.length != head.target.length:
             path = text_of(data, head.path)
-        self.template[RAW_URI] = target
-        self.template[PATH_INFO] = path
-        self.template[QUERY_STRING] = text_of(data, head.query)
+        self.put_in_all(RAW_URI, target)
+        self.put_in_all(PATH_INFO, path)
+        self.put_in_all(QUERY_STRING, text_of(data, head.query))
         if head.target.length <= TARGET_LIMIT:
             memcpy(self.target, data + head.target.start, head.target.length)
             self.target_length = head.target.length
@@ -205,6 +310,7 @@ cdef class EnvironBuilder:
     cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1:
         cdef NameSlot *slot
         cdef uint64_t bit
+        cdef str value
         if field.kind != PLAIN_FIELD:
             if field.kind == CONTENT_LENGTH_FIELD:
                 environ[CONTENT_LENGTH] = text_of(data, field.value)
@@ -222,8 +328,15 @@ cdef class EnvironBuilder:
         if seen.keys[slot.index >> 6] & bit:
             return self.add_rare_field(environ, data, field)
         seen.keys[slot.index >> 6] |= bit
-        environ[<object>slot.key] = self.slot_value(slot, data + field.value.start, field.value.length)
+        value = self.slot_value(slot, data + field.value.start, field.value.length)
+        environ[<object>slot.key] = value
+        self.record(slot, value)
         return 0
+
+    cdef void record(self, const NameSlot *slot, object value) noexcept:
+        if self.count:
+            self.entries[self.count] = Entry(slot.key, kept(slot, <PyObject *>value))
+            self.count += 1
 
     # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by
     # "; ".
@@ -231,6 +344,7 @@ cdef class EnvironBuilder:
         cdef str key = key_of(data + field.name.start, field.name.length)
         cdef str value = text_of(data, field.value)
         cdef object before = environ.get(key)
+        self.count = 0  # what has no slot has no place in `entries`
         if before is not None:
             value = f"{before}{'; ' if field.kind == COOKIE_FIELD else ','}{value}"
         environ[key] = value

@@ -11,13 +11,25 @@ cdef enum Flow:
     GONE = 3                          # nobody reads any more; clean up
 
 
+# How far a Dispatcher came with an exchange.
+cdef enum Progress:
+    OVER = 1                          # the response is complete, or as complete as it will be
+    SUSPENDED = 2                     # it waits for the client; `Dispatcher.resume` goes on with it
+    ELSEWHERE = 3                     # another thread or greenlet has it until it calls `Exchange.hand_back`
+
+
 # One request and its response, on whatever protocol.
 #
 # A handler calls `begin` once, then `write` and `sendfile` as often as it likes, then `finish`; or `fail` instead of
-# `begin`; or `abort` at any time. After `finish`, `fail` or `abort` the exchange is not its own any more.
+# `begin`; or `abort` at any time. After `finish`, `fail` or `abort` it touches the exchange no more, but to say
+# `hand_back` where it ran elsewhere. Who runs elsewhere holds the GIL in every call, and nobody else calls meanwhile.
 cdef class Exchange:
     cdef dict environ                 # PEP 3333; belongs to the application once it was dispatched
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
+    cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
+    cdef Exchange next                # of those that wait for a thread
+    cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
+    cdef readonly int64_t waited      # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
     cdef readonly object remote_addr  # str; "" for a client without an address
     # For the access log; filled only where one is wanted.
@@ -46,15 +58,21 @@ cdef class Exchange:
     cdef int fail(self, int status) except -1
     # End without a clean end, so that nobody takes the response for complete.
     cdef int abort(self) except -1
+    # The handler, which ran elsewhere, is through.
+    cdef int hand_back(self) except -1
+    # From the reactor's thread, and only where `in_app`: end what runs elsewhere, with an error of the server's own
+    # where nothing was sent. The handler sees to it that who runs it does not touch it any more.
+    cdef int cut(self, int status) except -1
     # Whether a head was serialised.
     cdef bint begun(self) noexcept
 
 
 # Decides where an exchange runs.
 cdef class Dispatcher:
-    # Answer `exchange`, now or later. Never raises for the application's mistakes.
+    cdef bint is_elsewhere            # it does not run exchanges on the reactor's own thread
+    # Answer `exchange`, now or later. Never raises for the application's mistakes. Returns a Progress.
     cdef int dispatch(self, Exchange exchange) except -1
-    # The client has taken what was pending: go on with an exchange whose `flush` said WAIT.
+    # The client has taken what was pending: go on with an exchange that was SUSPENDED. Returns a Progress.
     cdef int resume(self, Exchange exchange) except -1
-    # The client is gone or too slow: release what `exchange.task` holds.
+    # The client is gone or too slow: release what `exchange.task` holds. What runs elsewhere is cut off.
     cdef int cancel(self, Exchange exchange) except -1

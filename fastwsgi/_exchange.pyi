@@ -5,6 +5,7 @@ class Exchange:
     status: str
     headers: list[tuple[str, str]]
     body_bytes: int
+    waited: int
     @property
     def environ(self) -> dict[str, Any]: ...
     @property

@@ -42,6 +42,12 @@ cdef class Exchange:
     cdef int abort(self) except -1:
         raise NotImplementedError
 
+    cdef int hand_back(self) except -1:
+        raise NotImplementedError
+
+    cdef int cut(self, int status) except -1:
+        raise NotImplementedError
+
     cdef bint begun(self) noexcept:
         return False
 

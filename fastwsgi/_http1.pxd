@@ -1,6 +1,6 @@
 # HTTP/1.x connections. `Http1` is what all connections of a worker share, `Connection` is one client.
 
-from libc.stdint cimport int64_t, uint32_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock
@@ -12,6 +12,10 @@ from fastwsgi._writer cimport HeadWriter, Output
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef long off_t
+
+
+cdef enum:
+    LAST_LIMIT = 1024                 # longer heads are parsed anew each time
 
 
 cdef enum State:
@@ -46,11 +50,15 @@ cdef class Http1:
     cdef object reactor
     cdef Clock clock
     cdef Dispatcher dispatcher
-    cdef HeadWriter writer
+    cdef str server_header
+    cdef HeadWriter spare             # the first of those that no response uses
+    cdef list returned                # Connections whose exchange is back from elsewhere, for the reactor
     cdef Limits limits
-    cdef RequestHead head             # scratch: the head being parsed
+    cdef RequestHead head             # scratch: the head being parsed, or the last one
+    cdef uint64_t serial              # counts what `head` has held
+    cdef char last[LAST_LIMIT]        # the bytes of `head`, where it is complete
+    cdef size_t last_length           # 0: it is not complete, or too long
     cdef char *scratch                # scratch: bytes just received
-    cdef Output out                   # scratch: bytes about to be sent
     # Settings; times in milliseconds, sizes in bytes.
     cdef int64_t body_limit           # 0: none
     cdef size_t memory_limit
@@ -71,10 +79,12 @@ cdef class Http1:
     cdef Py_buffer heartbeat          # one double: seconds at the last dispatch; or no buffer
     cdef readonly int64_t requests
     cdef readonly int64_t connections
-    cdef readonly bint draining
+    cdef readonly bint draining       # every answer announces the end of its connection
+    cdef readonly bint leaving        # the whole server ends: what asks for its health is told so
     cdef object last_addr             # the address of the last client
     cdef void *first                  # Connection: head of the list of open ones
 
+    cdef HeadWriter take_writer(self)
     cdef int sweep_connections(self, int64_t now) except -1
 
 
@@ -86,6 +96,7 @@ cdef class Connection(Exchange):
     cdef int fd
     cdef State state
     cdef uint32_t watched             # epoll events registered
+    cdef uint32_t missed              # epoll events that came while the exchange was elsewhere
     cdef uint32_t answered            # requests on this connection
     cdef int64_t deadline             # milliseconds; 0: none
     cdef object remote_port
@@ -100,6 +111,7 @@ cdef class Connection(Exchange):
     cdef int64_t body_left
     cdef int64_t body_since           # milliseconds
     # the response
+    cdef HeadWriter writer            # has what was gathered; None when there is nothing
     cdef Framing framing
     cdef bint head_only
     cdef bint http_1_0
@@ -117,6 +129,7 @@ cdef class Connection(Exchange):
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
+    cdef int parse(self, const char *data, size_t size) noexcept
     cdef int await_head(self, const RequestHead *head) except -1
     cdef int keep(self, const char *data, size_t size) except -1
     cdef int forget_input(self) except -1
@@ -124,10 +137,15 @@ cdef class Connection(Exchange):
     cdef bint collect(self, const char *data, size_t size) except -1
     cdef int run(self) except -1
     cdef int refuse(self, int verdict) except -1
-    cdef int put_error(self, int status, str message) except -1
+    cdef int put_error(self, int status, str message, list headers) except -1
     cdef int put_framing(self, int status, int64_t length) except -1
     cdef void tell_done(self) noexcept
     cdef int end_exchange(self) except -1
+    cdef int leave(self) except -1
+    cdef int idle(self) except -1
+    cdef int come_back(self) except -1
+    cdef Output *gather(self) except NULL
+    cdef int put_away(self) except -1
     cdef int settle(self) except -1
     cdef int push(self, object owner, const char *body, size_t size) except -1
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
@@ -141,4 +159,5 @@ cdef class Connection(Exchange):
     cdef int expire(self, int64_t now) except -1
     cdef bint is_slow(self, int64_t now) noexcept
     cdef int lose(self) except -1
+    cdef int reset_at_close(self) except -1
     cdef int close(self) except -1

@@ -1,20 +1,26 @@
 """The HTTP/1.x connection cycle: one `Connection` is one client and, one after the other, its exchanges.
 
 How it works: the reactor calls `on_event`. Bytes are received into the worker's one scratch buffer and parsed there;
-only what is left of an incomplete request is copied into a buffer of the connection's own. Answers gather in the
-worker's one output buffer and leave by a single send when the input is used up, so pipelined requests share it. What
-the socket does not take becomes `pending`, and only then is EPOLLOUT watched (and EPOLLIN not, so that a client that
-does not read cannot make the server read).
+only what is left of an incomplete request is copied into a buffer of the connection's own. Answers gather in the buffer
+of a HeadWriter that the connection borrows and leave by a single send when the input is used up, so pipelined requests
+share it. What the socket does not take becomes `pending`, and only then is EPOLLOUT watched (and EPOLLIN not, so that a
+client that does not read cannot make the server read).
 
-Laws: everything a connection is doing is its `state`, and `ALLOWED` says which may follow which. The scratch buffers
-belong to the connection whose event is being handled and are empty in between. An idle connection owns no buffer. After
+A dispatcher may have the exchange run elsewhere, in a thread or greenlet. Until that hands it back the connection is
+RUNNING and all but its own: the reactor notes what events it misses and does nothing else. Handing back costs the
+reactor nothing where everything is sent and nothing was missed; otherwise the connection goes on `returned`.
+
+Laws: everything a connection is doing is its `state`, and `ALLOWED` says which may follow which. The scratch buffer
+belongs to the connection whose event is being handled and is empty in between. The GIL is the lock: what runs elsewhere
+touches the connection only in calls that neither release it nor run Python code, but for `on_done` and the polls of
+`wait`. An idle connection owns no buffer. After
 a refusal nothing more is parsed: the answer is sent, the sending side is closed, what still arrives is thrown away for
 a while, then the socket is closed (RFC 9112 9.6). A response that could not be completed never ends like one that was.
 
     IDLE          nothing received since the last answer
     READING_HEAD  part of a head is here
     READING_BODY  the head is complete, the body is not
-    RUNNING       the application has the request
+    RUNNING       the application has the request, here or elsewhere
     WRITING       a response is under way, or answers wait for the client to read them
     LINGERING     all is said; input is thrown away until the client closes
     CLOSED        the socket is gone
@@ -23,6 +29,7 @@ a while, then the socket is closed (RFC 9112 9.6). A response that could not be 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
@@ -31,7 +38,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
@@ -58,10 +65,9 @@ from fastwsgi._writer cimport (
     append,
     put_chunk_size,
     put_length,
-    release,
 )
 
-from fastwsgi.errors import REASONS, REFUSALS, ClientGone
+from fastwsgi.errors import FAILURES, REASONS, REFUSALS, ClientGone
 
 cdef extern from "<sys/socket.h>" nogil:
     const int MSG_DONTWAIT
@@ -146,6 +152,7 @@ for _state in range(7):
     ALLOWED[_state] = sum(1 << STATES.index(following) for following in TRANSITIONS[STATES[_state]])
 
 cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
 
 
 @cython.final
@@ -176,7 +183,9 @@ cdef class Http1:
         self.reactor = reactor
         self.clock = clock
         self.dispatcher = dispatcher
-        self.writer = HeadWriter(server_header)
+        self.server_header = server_header
+        self.spare = HeadWriter(server_header)
+        self.returned = []
         self.limits.request_line = limit_request_line
         self.limits.fields = limit_request_fields
         self.limits.field = limit_request_field_size
@@ -208,7 +217,6 @@ cdef class Http1:
         PyBuffer_Release(&self.heartbeat)
         free(self.scratch)
         free(self.head.fields)
-        release(&self.out)
 
     def connect(self, EnvironBuilder environs not None, int fd, address):
         """Take over an accepted socket and watch it. `address` is what accept returned. Returns the Connection."""
@@ -232,6 +240,25 @@ cdef class Http1:
         self.connections += 1
         return connection
 
+    cdef HeadWriter take_writer(self):
+        cdef HeadWriter writer = self.spare
+        if writer is None:
+            return HeadWriter(self.server_header)
+        self.spare = writer.next
+        writer.next = None
+        return writer
+
+    def take_returned(self):
+        """Go on with connections whose exchange is back from elsewhere. To be called when the reactor was woken."""
+        cdef Connection connection
+        returned, self.returned = self.returned, []
+        for connection in returned:
+            try:
+                connection.come_back()
+            except Exception as error:
+                connection.lose()
+                self.reactor.on_error(connection, error)
+
     def sweep(self, double moment):
         """Close or answer every connection whose deadline lies before `moment`, in seconds of the clock.
 
@@ -247,6 +274,10 @@ cdef class Http1:
             next = connection.behind
             connection.expire(now)
         return 0
+
+    def announce(self):
+        """Say from now on that the server ends: on every answer, and to whoever asks for its health."""
+        self.draining = self.leaving = True
 
     def drain(self):
         """Announce the end on every answer from now on, and let idle connections go soon.
@@ -298,9 +329,11 @@ cdef class Connection(Exchange):
             if self.state == WRITING:
                 if self.send_pending() == GONE:
                     self.lose()
-                elif self.pending is None and self.task is not None:
-                    self.http.dispatcher.resume(self)
+                elif self.pending is None and self.task is not None and self.http.dispatcher.resume(self) == OVER:
+                    self.leave()
                 self.settle()
+            elif self.state == RUNNING:
+                self.missed |= events
             elif self.state == LINGERING:
                 self.discard_input()
             elif self.state != CLOSED:
@@ -329,6 +362,8 @@ cdef class Connection(Exchange):
             else:
                 self.consume(data, <size_t>n)
             self.settle()
+            if self.state == RUNNING and (<size_t>n == room or events & END):
+                self.missed = events
             if self.state > READING_BODY or (<size_t>n < room and not events & END):
                 return 0
         return self.rewatch()
@@ -368,7 +403,7 @@ cdef class Connection(Exchange):
                 if used == 0:
                     break
             offset += <size_t>used
-            if self.http.out.length > FULL_OUTPUT and self.push(None, NULL, 0) == GONE:
+            if self.writer is not None and self.writer.out.length > FULL_OUTPUT and self.push(None, NULL, 0) == GONE:
                 return self.lose()
         if offset == size or self.state == CLOSED:
             return self.forget_input()
@@ -400,10 +435,35 @@ cdef class Connection(Exchange):
 
     # Returns the bytes of the head and of what else was used up, 0 where the head is incomplete.
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1:
-        cdef RequestHead *head = &self.http.head
-        cdef Field *fields = head.fields
+        cdef Http1 http = self.http
+        cdef RequestHead *head = &http.head
         cdef uint32_t length, flags
+        cdef int verdict = DONE
+        # The same bytes have the same meaning: clients on keep-alive often repeat themselves.
+        if (
+            http.last_length == 0 or size < http.last_length or self.partial != NULL
+            or memcmp(data, http.last, http.last_length) != 0
+        ):
+            verdict = self.parse(data, size)
+        if verdict == DONE:
+            length, flags = head.length, head.flags
+            self.start_request(data)
+            if length == size and self.state == READING_BODY and flags & EXPECTS_CONTINUE:
+                append(self.gather(), b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+            return length
+        if verdict == MORE:
+            return self.await_head(head)
+        self.refuse(verdict)
+        return <ssize_t>size
+
+    # Parse into the worker's scratch head, from where this connection's last call has left off.
+    cdef int parse(self, const char *data, size_t size) noexcept:
+        cdef Http1 http = self.http
+        cdef RequestHead *head = &http.head
+        cdef Field *fields = head.fields
         cdef int verdict
+        http.serial += 1
+        http.last_length = 0
         if self.partial == NULL:
             reset_head(head)
         else:
@@ -412,17 +472,11 @@ cdef class Connection(Exchange):
             memcpy(fields, self.partial + 1, head.field_count * sizeof(Field))
             free(self.partial)
             self.partial = NULL
-        verdict = parse_head(data, size, &self.http.limits, head)
-        if verdict == DONE:
-            length, flags = head.length, head.flags
-            self.start_request(data)
-            if length == size and self.state == READING_BODY and flags & EXPECTS_CONTINUE:
-                append(&self.http.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
-            return length
-        if verdict == MORE:
-            return self.await_head(head)
-        self.refuse(verdict)
-        return <ssize_t>size
+        verdict = parse_head(data, size, &http.limits, head)
+        if verdict == DONE and head.length <= LAST_LIMIT:
+            memcpy(http.last, data, head.length)
+            http.last_length = head.length
+        return verdict
 
     cdef int await_head(self, const RequestHead *head) except -1:
         if self.state == IDLE:
@@ -451,7 +505,7 @@ cdef class Connection(Exchange):
             head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
             and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
         )
-        self.environ = self.environs.build(data, head, self.remote_addr, self.remote_port)
+        self.environ = self.environs.build(data, head, http.serial, self.remote_addr, self.remote_port)
         if head.content_length <= 0 and not head.chunked:
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
@@ -517,17 +571,26 @@ cdef class Connection(Exchange):
     # -- the exchange --------------------------------------------------------------------------------------------------
 
     cdef int run(self) except -1:
+        cdef int progress
+        if self.body is not None:
+            try:
+                self.body.rewind()
+            except OSError:
+                return self.refuse(NO_STORAGE)
+            self.environ["wsgi.input"] = self.body
         self.enter(RUNNING)
         self.deadline = 0
         self.mistake = None
-        if self.body is not None:
-            self.body.rewind()
-            self.environ["wsgi.input"] = self.body
         if self.http.heartbeat.buf != NULL:
             (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
         if self.http.on_done is not None:
             self.started = precise()
-        return self.http.dispatcher.dispatch(self)
+        if self.writer is not None and self.http.dispatcher.is_elsewhere:
+            self.push(None, NULL, 0)  # these answers need not wait for this one
+        progress = self.http.dispatcher.dispatch(self)
+        if progress == SUSPENDED:
+            return self.enter(WRITING)
+        return self.leave() if progress == OVER else 0
 
     cdef int refuse(self, int verdict) except -1:
         refusal = REFUSALS[verdict]
@@ -535,15 +598,16 @@ cdef class Connection(Exchange):
         self.keeps_alive = False
         self.lingers = True
         self.started = 0
-        self.put_error(refusal.status, refusal.message)
+        self.put_error(refusal.status, refusal.message, PLAIN_TEXT)
         if self.http.on_refusal is not None:
             self.http.on_refusal(self.remote_addr, refusal)
-        return self.end_exchange()
+        self.end_exchange()
+        return self.leave()
 
-    cdef int put_error(self, int status, str message) except -1:
+    cdef int put_error(self, int status, str message, list headers) except -1:
         cdef str line = f"{status} {REASONS[status]}"
         cdef bytes body = f"{line}: {message}\n".encode()
-        self.begin(line, PLAIN_TEXT, len(body))
+        self.begin(line, headers, len(body))
         self.write(body)
         return 0
 
@@ -553,26 +617,28 @@ cdef class Connection(Exchange):
     cdef int begin(self, object status, object headers, int64_t length) except -1:
         cdef ResponseHead head
         cdef Http1 http = self.http
-        http.writer.put(&http.out, status, headers, http.clock.wall(), &head)
+        cdef Output *out = self.gather()
+        self.writer.put(status, headers, http.clock.wall(), &head)
         if http.on_done is not None:
             self.status = status
             self.headers = headers
-        if http.writer.dropped is not None:
-            self.mistake = f"the hop-by-hop header {http.writer.dropped} was left out of the response"
-        if head.close_asked or head.status < 200:  # an interim status as the final one leaves nothing to rely on
+        if self.writer.dropped is not None:
+            self.mistake = f"the hop-by-hop header {self.writer.dropped} was left out of the response"
+        # An interim status as the final one leaves nothing to rely on.
+        if head.close_asked or head.status < 200 or http.draining:
             self.keeps_alive = False
         self.body_bytes = 0
         self.put_framing(head.status, length if head.content_length < 0 else head.content_length)
         if head.content_length < 0 and self.framing == BY_LENGTH:
-            put_length(&http.out, self.left)
+            put_length(out, self.left)
         if self.head_only:
             self.framing = EMPTY
         if not self.keeps_alive:
-            append(&http.out, b"Connection: close\r\n\r\n", 21)
+            append(out, b"Connection: close\r\n\r\n", 21)
         elif self.http_1_0:
-            append(&http.out, b"Connection: keep-alive\r\n\r\n", 26)
+            append(out, b"Connection: keep-alive\r\n\r\n", 26)
         else:
-            append(&http.out, b"\r\n", 2)
+            append(out, b"\r\n", 2)
         return 0
 
     # Decide how the body ends (RFC 9112 6.3); a HEAD gets the fields that a GET would get.
@@ -584,7 +650,7 @@ cdef class Connection(Exchange):
             self.left = length
         elif not self.http_1_0:
             self.framing = BY_CHUNKS
-            append(&self.http.out, b"Transfer-Encoding: chunked\r\n", 28)
+            append(&self.writer.out, b"Transfer-Encoding: chunked\r\n", 28)
         else:
             self.framing = BY_CLOSE
             self.keeps_alive = False
@@ -593,7 +659,7 @@ cdef class Connection(Exchange):
     cdef bint write(self, bytes data) except -1:
         cdef const char *p = PyBytes_AS_STRING(data)
         cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
-        cdef Output *out = &self.http.out
+        cdef Output *out
         cdef bint cut = False
         if self.framing == EMPTY:
             return False
@@ -606,6 +672,7 @@ cdef class Connection(Exchange):
             self.left -= <int64_t>size
         if size:
             self.body_bytes += <int64_t>size
+            out = self.gather()
             if self.framing == BY_CHUNKS:
                 put_chunk_size(out, size)
             if size <= COPIED_BODY:
@@ -613,7 +680,7 @@ cdef class Connection(Exchange):
             else:
                 self.push(data, p, size)
             if self.framing == BY_CHUNKS:
-                append(out, b"\r\n", 2)
+                append(self.gather(), b"\r\n", 2)
         return not cut
 
     cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1:
@@ -638,8 +705,6 @@ cdef class Connection(Exchange):
         cdef int flow = self.push(None, NULL, 0)
         if flow == GO_ON and self.turn >= self.http.high_water:
             flow = WAIT
-        if flow == WAIT and self.state == RUNNING:
-            self.enter(WRITING)
         return flow
 
     cdef int wait(self) except -1:
@@ -659,12 +724,12 @@ cdef class Connection(Exchange):
             ready.fd, ready.events, ready.revents = self.fd, POLLOUT, 0
             with nogil:
                 waiting = poll(&ready, 1, <int>self.http.send_timeout)
-            if waiting == 0:
+            if waiting == 0 or self.task is None:  # too slow, or cut off meanwhile
                 raise ClientGone
 
     cdef int finish(self, bint send_now) except -1:
         if self.framing == BY_CHUNKS:
-            append(&self.http.out, b"0\r\n\r\n", 5)
+            append(self.gather(), b"0\r\n\r\n", 5)
         elif self.framing == BY_LENGTH and self.left > 0:
             self.mistake = "the body is shorter than its Content-Length; the connection was closed"
             self.keeps_alive = False
@@ -672,14 +737,23 @@ cdef class Connection(Exchange):
         return self.push(None, NULL, 0) if send_now else 0
 
     cdef int fail(self, int status) except -1:
-        self.put_error(status, "the application failed")
+        self.put_error(status, FAILURES[status], LATER if status == 503 else PLAIN_TEXT)
         return self.end_exchange()
 
+    cdef int cut(self, int status) except -1:
+        if self.task is None:  # all is said; only the iterable's close() still runs
+            self.keeps_alive = False
+        elif self.begun():
+            self.abort()
+        else:
+            self.keeps_alive = False
+            self.fail(status)
+        self.lingers = True
+        return self.hand_back()
+
     cdef int abort(self) except -1:
-        cdef linger_option reset
         if self.framing == BY_CLOSE:  # only a reset tells such a client that the body is not complete
-            reset.l_onoff, reset.l_linger = 1, 0
-            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+            self.reset_at_close()
         self.keeps_alive = False
         return self.end_exchange()
 
@@ -699,19 +773,60 @@ cdef class Connection(Exchange):
         if self.chunks != NULL:
             free(self.chunks)
             self.chunks = NULL
-        self.environ = None
         self.task = None
         self.framing = UNDECIDED
         self.head_only = False
+        return 0
+
+    # The handler has left the exchange.
+    cdef int leave(self) except -1:
+        self.environs.take_back(<PyObject *>self.environ)
+        self.environ = None
         if self.state == RUNNING and self.keeps_alive:
             return self.enter(IDLE)
         return 0 if self.state == WRITING else self.enter(WRITING)
+
+    cdef int hand_back(self) except -1:
+        if self.state != RUNNING:  # it was cut off
+            return 0
+        self.environs.take_back(<PyObject *>self.environ)
+        self.environ = None
+        if (
+            self.push(None, NULL, 0) == GO_ON and self.keeps_alive and self.missed == 0 and self.input_length == 0
+        ):
+            self.enter(IDLE)
+            return self.idle()
+        self.http.returned.append(self)
+        if len(self.http.returned) == 1:
+            self.http.reactor.wake()
+        return 0
+
+    # Back on the reactor's thread.
+    cdef int come_back(self) except -1:
+        cdef uint32_t missed = self.missed
+        if self.state != RUNNING:
+            return 0
+        self.missed = 0
+        self.turn = 0
+        self.leave()
+        if self.input_length or missed & EPOLLIN:
+            self.lingers = not self.keeps_alive
+        self.settle()
+        if self.state == RUNNING:
+            self.missed |= missed
+        elif missed and self.state < RUNNING:
+            self.read(missed)
+        return 0
+
+    cdef int idle(self) except -1:
+        self.deadline = self.http.clock.now() + (DRAIN_MS if self.http.draining else self.http.keepalive)
+        return 0
 
     # -- output --------------------------------------------------------------------------------------------------------
 
     # After every event: send, then wait for what has to be waited for.
     cdef int settle(self) except -1:
-        while self.state != CLOSED:
+        while self.state != CLOSED and self.state != RUNNING:
             if self.push(None, NULL, 0) == GONE:
                 return self.lose()
             if self.pending is not None or (self.state == WRITING and self.task is not None):
@@ -722,9 +837,12 @@ cdef class Connection(Exchange):
                     return self.watch(OUTPUT)
                 # The turn may have ended before the socket was full; then no edge would come.
                 return self.rewatch() if self.turn >= self.http.high_water else 0
+            if self.state == IDLE and self.input_length:
+                self.consume(self.input, self.input_length)
+                continue
             if self.state != WRITING:
                 if self.state == IDLE and self.answered:
-                    self.deadline = self.http.clock.now() + self.http.keepalive
+                    self.idle()
                 return self.watch(INPUT)
             if not self.keeps_alive and self.body is None:
                 return self.linger() if self.lingers else self.close()
@@ -736,22 +854,32 @@ cdef class Connection(Exchange):
                 self.deadline = self.body_since + self.http.body_timeout
             if self.input_length:
                 self.consume(self.input, self.input_length)
-        self.http.out.length = 0
         return 0
+
+    # The buffer for what is to be sent.
+    cdef Output *gather(self) except NULL:
+        if self.writer is None:
+            self.writer = self.http.take_writer()
+            self.writer.out.length = 0
+        return &self.writer.out
 
     # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`. What the socket does not take
     # becomes pending, behind what is pending already. Returns a Flow.
     cdef int push(self, object owner, const char *body, size_t size) except -1:
-        cdef Output *out = &self.http.out
-        cdef size_t total = out.length + size, sent = 0
+        cdef Output *out
+        cdef size_t sent = 0
         cdef ssize_t n
-        if total == 0:
+        if self.writer is None:
             return GO_ON if self.pending is None else WAIT
+        out = &self.writer.out
+        if self.state == CLOSED:  # while the exchange was elsewhere
+            self.put_away()
+            return GONE
         if self.pending is None:
             n = send_both(self.fd, out.data, out.length, body, size)
             if n < 0:
                 if errno != EAGAIN and errno != EINTR:
-                    out.length = 0
+                    self.put_away()
                     return GONE
                 n = 0
             sent = <size_t>n
@@ -763,10 +891,16 @@ cdef class Connection(Exchange):
             sent = 0
         else:
             sent -= out.length
-        out.length = 0
+        self.put_away()
         if sent < size:
             self.queue(owner, body + sent, -1, 0, <int64_t>(size - sent))
         return GO_ON if self.pending is None else WAIT
+
+    cdef int put_away(self) except -1:
+        self.writer.next = self.http.spare
+        self.http.spare = self.writer
+        self.writer = None
+        return 0
 
     # Make a stretch of memory, or where `data` is NULL of the file `fd`, wait for the client.
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1:
@@ -861,12 +995,24 @@ cdef class Connection(Exchange):
             return 0
         if self.task is not None:
             self.http.dispatcher.cancel(self)
+        if self.framing != UNDECIDED or self.pending is not None:
+            self.reset_at_close()
         self.pending = None
-        self.http.out.length = 0
+        if self.writer is not None:
+            self.put_away()
         if self.framing != UNDECIDED:
             self.keeps_alive = False
             self.end_exchange()
+        self.environ = None
         return self.close()
+
+    # What is on its way is given up: the client sees that the response is not complete, however it would have ended,
+    # and the kernel holds nothing for it any more.
+    cdef int reset_at_close(self) except -1:
+        cdef linger_option reset
+        reset.l_onoff, reset.l_linger = 1, 0
+        setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+        return 0
 
     cdef int close(self) except -1:
         cdef Http1 http = self.http

@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 
-# Bytes on their way out; owned by a worker, reused for every request.
+# Bytes on their way out.
 cdef struct Output:
     char *data
     size_t length
@@ -44,7 +44,10 @@ cdef struct FieldLine:
     char text[LINE_LIMIT]
 
 
+# A response at a time; reused for others.
 cdef class HeadWriter:
+    cdef HeadWriter next              # of those that no response uses
+    cdef Output out                   # what it has written, and bodies between
     cdef FieldLine lines[LINES]
     cdef object status                # the str of the status line below
     cdef int status_code
@@ -58,7 +61,7 @@ cdef class HeadWriter:
 
     # Append status line, Date, Server and the application's fields, without framing fields and without the empty line.
     # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
-    cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1
+    cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1
 
     cdef int put_status(self, Output *out, object status) except -1
     cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1

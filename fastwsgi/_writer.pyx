@@ -197,6 +197,7 @@ cdef class HeadWriter:
         cdef int i
         for i in range(LINES):
             Py_XDECREF(self.lines[i].field)
+        release(&self.out)
 
     def __init__(self, str server not None):
         cdef bytes value = server.encode("latin-1")
@@ -218,7 +219,8 @@ cdef class HeadWriter:
             self.second = wall
         return append(out, self.common, self.common_length)
 
-    cdef int put(self, Output *out, object status, object headers, int64_t wall, ResponseHead *head) except -1:
+    cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1:
+        cdef Output *out = &self.out
         cdef size_t before = out.length
         try:
             head.content_length = -1
@@ -344,11 +346,7 @@ cdef class HeadWriter:
 
     def serialise(self, status, headers, int64_t wall):
         """Serialise one head: (bytes, status, content_length or -1). For tests."""
-        cdef Output out
         cdef ResponseHead head
-        out.data, out.length, out.capacity = NULL, 0, 0
-        try:
-            self.put(&out, status, headers, wall, &head)
-            return out.data[:out.length], head.status, head.content_length
-        finally:
-            release(&out)
+        self.out.length = 0
+        self.put(status, headers, wall, &head)
+        return self.out.data[:self.out.length], head.status, head.content_length

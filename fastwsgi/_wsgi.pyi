@@ -23,9 +23,14 @@ class FileWrapper:
     def close(self) -> None: ...
 
 @final
-class Inline(Dispatcher):
+class OpenFile: ...
+
+class Caller(Dispatcher):
     def __init__(
         self,
         app: Callable[..., Any],
         on_error: Callable[[dict[str, Any], BaseException | str], object],
     ) -> None: ...
+
+@final
+class Inline(Caller): ...

@@ -1,6 +1,6 @@
 """One application call after PEP 3333: start_response, write, the iterable, its close, wsgi.file_wrapper.
 
-How it works: `Inline` calls the application with the environ and a start_response, then hands the iterable to
+How it works: a `Caller` calls the application with the environ and a start_response, then hands the iterable to
 `respond`. A list or tuple of one item, the usual case, is answered without an iterator. Everything else is pulled block
 by block; when the client does not keep up, `pump` stops and goes on when the protocol says that the output has drained.
 
@@ -12,18 +12,21 @@ Laws: the head is serialised when the first body byte, or the end, is known (PEP
 cimport cython
 from cpython.object cimport PyObject
 
-from fastwsgi._exchange cimport Dispatcher, Exchange, GONE, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GONE, OVER, SUSPENDED, WAIT
 
 import io
 import os
 import stat
 
-from fastwsgi.errors import ApplicationError, ClientGone
+from fastwsgi.errors import ApplicationError, ClientGone, CutOffError, RequestTimeout
 
 cdef object END = object()
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *thing)
+
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
 
 
 @cython.final
@@ -55,16 +58,36 @@ cdef class StartResponse:
 
     def write(self, data):
         """Send body bytes before the iterable's (PEP 3333, "The write() Callable"). Waits for a slow client."""
-        if self.exchange is None:
-            raise ApplicationError("write was called after the response was over")
+        cdef Exchange exchange
         if not isinstance(data, bytes):
             raise ApplicationError(f"write takes bytes, not {type(data).__name__}")
-        if not data:
+        block = bytes(data)
+        exchange = self.exchange
+        if exchange is None:
+            raise ApplicationError("write was called after the response was over")
+        if not block:
             return
-        if not self.exchange.begun():
-            self.begin(-1)
-        if self.exchange.write(bytes(data)):
-            self.exchange.wait()
+        exchange.in_app = False
+        try:
+            if not exchange.begun():
+                self.begin(-1)
+            if exchange.write(block):
+                self.wait()
+        finally:
+            exchange.in_app = True
+
+    cdef int come_in(self) except -1:
+        if self.exchange is None:
+            raise CutOffError
+        self.exchange.in_app = False
+        return 0
+
+    # For the client to take bytes; meanwhile the response may be cut off.
+    cdef int wait(self) except -1:
+        cdef Exchange exchange = self.exchange
+        exchange.in_app = True
+        exchange.wait()
+        return self.come_in()
 
     cdef int begin(self, Py_ssize_t length) except -1:
         if self.status is None:
@@ -86,52 +109,64 @@ cdef class StartResponse:
             return True
         self.iterable = iterable
         if type(iterable) is FileWrapper and not self.exchange.begun():
-            return self.respond_file(<FileWrapper>iterable)
+            region = (<FileWrapper>iterable).region()
+            self.come_in()
+            if region is not None:
+                return self.respond_file(<FileWrapper>iterable, region)
         try:
             self.iterator = iter(iterable)
         except TypeError as error:
             what = type(iterable).__name__
             raise ApplicationError(f"the application returned {what}, which is no iterable") from error
+        self.come_in()
         return self.pump()
 
-    cdef bint respond_file(self, FileWrapper wrapper) except -1:
-        cdef tuple region = wrapper.region()
-        if region is None:
-            self.iterator = iter(wrapper)
-            return self.pump()
-        self.iterator = iter(())
+    # The application's file may be closed before its last byte is sent, so that is sent from one of our own.
+    cdef bint respond_file(self, FileWrapper wrapper, tuple region) except -1:
+        cdef OpenFile file = OpenFile.__new__(OpenFile)
+        file.fd = os.dup(region[0])
         self.begin(region[2])
-        self.exchange.sendfile(wrapper.filelike, region[0], region[1], region[2])
-        return False if self.exchange.flush() == WAIT else self.pump()
+        self.exchange.sendfile(file, file.fd, region[1], region[2])
+        self.exchange.finish(True)
+        return True
 
     cdef bint pump(self) except -1:
         cdef int flow
         while True:
+            self.exchange.in_app = True
             block = next(self.iterator, END)
             if block is END:
                 break
             if not isinstance(block, bytes):
                 raise ApplicationError(f"the body must come as bytes, not {type(block).__name__}")
+            if type(block) is not bytes:
+                block = bytes(block)
+            self.come_in()
             if not block:
                 continue
             if not self.exchange.begun():
                 self.begin(-1)
-            if not self.exchange.write(bytes(block)):
+            if not self.exchange.write(<bytes>block):
                 break
+            if self.waits:
+                self.wait()
+                continue
             flow = self.exchange.flush()
             if flow == WAIT:
                 return False
             if flow == GONE:
                 raise ClientGone
+        closes = hasattr(self.iterable, "close")
+        self.come_in()
         if not self.exchange.begun():
             self.begin(0)
-        self.exchange.finish(hasattr(self.iterable, "close"))
+        self.exchange.finish(closes)
         return True
 
     cdef int close(self) except -1:
         iterable = self.iterable
         self.exchange = None
-        self.status = self.headers = self.environ = self.iterable = self.iterator = None
+        self.status = self.headers = self.iterable = self.iterator = None
         if iterable is not None:
             close = getattr(iterable, "close", None)
             if close is not None:
@@ -191,8 +226,19 @@ cdef bint reads_its_descriptor(object filelike) except -1:
 
 
 @cython.final
-cdef class Inline(Dispatcher):
-    """Runs `app` on the reactor's own thread, one request at a time.
+cdef class OpenFile:
+    """A file descriptor that is closed with the last reference to it."""
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            close_fd(self.fd)
+
+
+cdef class Caller(Dispatcher):
+    """Calls `app` for exchanges; subclasses say where.
 
     `on_error(environ, error)` is told what the application did wrong: an exception, or a sentence.
     """
@@ -203,6 +249,9 @@ cdef class Inline(Dispatcher):
 
     cdef StartResponse take(self, Exchange exchange):
         cdef StartResponse start = self.spare
+        if start is not None:
+            self.spare = start.next
+            start.next = None
         if (
             start is None or Py_REFCNT(<PyObject *>start.call_method) > 1
             or Py_REFCNT(<PyObject *>start.write_method) > 1
@@ -210,27 +259,31 @@ cdef class Inline(Dispatcher):
             start = StartResponse.__new__(StartResponse)
             start.call_method = start.call
             start.write_method = start.write
-        else:
-            self.spare = None
         start.exchange = exchange
-        start.environ = exchange.environ
         return start
 
-    cdef int dispatch(self, Exchange exchange) except -1:
+    cdef int answer(self, Exchange exchange, bint waits) except -1:
         cdef StartResponse start = self.take(exchange)
+        start.waits = waits
+        exchange.task = start
+        exchange.in_app = True
         try:
-            if not start.respond(self.app(start.environ, start.call_method)):
-                exchange.task = start
-                return 0
+            iterable = self.app(exchange.environ, start.call_method)
+            if start.exchange is None:
+                start.iterable = iterable
+                raise CutOffError
+            exchange.in_app = False
+            if not start.respond(iterable):
+                return SUSPENDED
         except BaseException as error:
             return self.blame(exchange, start, error)
         return self.conclude(exchange, start)
 
-    cdef int resume(self, Exchange exchange) except -1:
+    cdef int go_on(self, Exchange exchange) except -1:
         cdef StartResponse start = <StartResponse>exchange.task
         try:
             if not start.pump():
-                return 0
+                return SUSPENDED
         except BaseException as error:
             return self.blame(exchange, start, error)
         return self.conclude(exchange, start)
@@ -242,21 +295,40 @@ cdef class Inline(Dispatcher):
 
     # The response is over: log what the protocol had to correct, close the iterable, keep the object for the next one.
     cdef int conclude(self, Exchange exchange, StartResponse start) except -1:
-        cdef dict environ = start.environ
+        cdef dict environ = exchange.environ
+        if environ is None:  # it was cut off
+            environ = {}
         if exchange.mistake is not None:
             self.on_error(environ, exchange.mistake)
+        if start.iterable is not None:
+            exchange.in_app = True
         try:
             start.close()
         except BaseException as error:
             self.on_error(environ, error)
-        self.spare = start
-        return 0
+        exchange.in_app = False
+        start.next, self.spare = self.spare, start
+        return OVER
 
     cdef int blame(self, Exchange exchange, StartResponse start, error) except -1:
+        if start.exchange is None:  # it was cut off: what the application does now is of no interest any more
+            return self.conclude(exchange, start)
+        exchange.in_app = False
         if not isinstance(error, ClientGone):
-            self.on_error(start.environ, error)
+            self.on_error(exchange.environ, error)
         if exchange.begun():
             exchange.abort()
         else:
-            exchange.fail(500)
+            exchange.fail(error.status if isinstance(error, RequestTimeout) else 500)
         return self.conclude(exchange, start)
+
+
+@cython.final
+cdef class Inline(Caller):
+    """Runs the application on the reactor's own thread, one request at a time."""
+
+    cdef int dispatch(self, Exchange exchange) except -1:
+        return self.answer(exchange, False)
+
+    cdef int resume(self, Exchange exchange) except -1:
+        return self.go_on(exchange)

@@ -17,8 +17,21 @@ class ApplicationError(FastWSGIError):
     """The application broke PEP 3333; nothing of what it asked for reaches the wire."""
 
 
+class RequestTimeout(BaseException):
+    """The application spent too long on one request: raised in the midst of it.
+
+    No Exception, so that an application that catches those lets it through.
+    """
+
+    status = 504
+
+
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
+
+
+class CutOffError(FastWSGIError):
+    """The exchange was taken from the thread that runs the application; it is answered already."""
 
 
 class ConfigError(FastWSGIError):
@@ -61,8 +74,17 @@ REASONS = {
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
     507: "Insufficient Storage",
+}
+
+# What a client is told that got no answer of the application's.
+FAILURES = {
+    500: "the application failed",
+    503: "too many requests wait for the application",
+    504: "the application took too long",
 }
 
 REFUSALS = {

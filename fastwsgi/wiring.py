@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
+import threading
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,7 +19,8 @@ from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Exchange
 from fastwsgi._http1 import Http1
-from fastwsgi._wsgi import FileWrapper, Inline
+from fastwsgi._threads import Threads
+from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
@@ -43,6 +47,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
+        self._threads: Threads | None = None
 
     @property
     def requests(self) -> int:
@@ -59,6 +64,10 @@ class Server:
         self.reactor.run()
         if self._draining:
             self._finish()
+
+    def announce(self) -> None:
+        """Serve on, but say that the server ends: on every answer, and to whoever asks for its health."""
+        self._http.announce()
 
     def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
         """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
@@ -79,12 +88,20 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._http.close()
+        if self._threads is not None:
+            self._threads.close()
         self.reactor.close()
 
     def speak(self, http: Http1) -> None:
         """Serve connections by `http` from now on."""
         self._http = http
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
+        self.reactor.every_wake(http.take_returned)
+
+    def run_threads(self, threads: Threads) -> None:
+        """Run the application in `threads`."""
+        self._threads = threads
+        self.reactor.every_second(threads.sweep)
 
     def listen(
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
@@ -125,23 +142,30 @@ def build(
     sockets: list[socket.socket],
     *,
     max_requests: int = 0,
-    on_max_requests: Callable[[], object] | None = None,
+    on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`.
 
-    After `max_requests` requests (0: never) every answer announces the end of its connection and `on_max_requests()`
-    is called, once. `heartbeat` is a cell of one double: the monotonic time, in seconds, at which the last request was
-    dispatched. Accepting starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    After `max_requests` requests (0: never) every answer announces the end of its connection and
+    `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
+    one double: the monotonic time, in seconds, at which the last request was dispatched. Accepting
+    starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
     server = Server(Reactor(clock), settings.worker_connections)
+    dispatcher: Caller
+    if settings.execution == "threads":
+        dispatcher = pool(settings, app, clock, on_worn_out)
+        server.run_threads(dispatcher)
+    else:
+        dispatcher = Inline(app, report_application_error)
     http = Http1(
         reactor=server.reactor,
         clock=clock,
-        dispatcher=Inline(app, report_application_error),
+        dispatcher=dispatcher,
         server_header=settings.server_header,
         # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
         limit_request_line=min(settings.limit_request_line or head, head),
@@ -150,7 +174,7 @@ def build(
         limit_request_head=head,
         limit_request_body=settings.limit_request_body,
         body_buffer_size=settings.body_buffer_size,
-        open_spool=partial(open_spool, settings.tmp_upload_dir),
+        open_spool=partial(open_spool, settings.tmp_upload_dir or settings.worker_tmp_dir),
         header_timeout=settings.header_timeout,
         body_timeout=settings.body_timeout,
         body_min_rate=settings.body_min_rate,
@@ -163,7 +187,7 @@ def build(
         on_done=access_log(settings),
         on_refusal=report_refusal,
         on_change=server.adjust,
-        on_max_requests=on_max_requests,
+        on_max_requests=on_worn_out,
     )
     server.speak(http)
     for sock in sockets:
@@ -184,7 +208,7 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "wsgi.url_scheme": "http",
         "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
         "wsgi.errors": ErrorStream(log),
-        "wsgi.multithread": False,
+        "wsgi.multithread": settings.execution != "inline",
         "wsgi.multiprocess": settings.workers > 1,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,
@@ -200,6 +224,34 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "RAW_URI": "",
         "REMOTE_ADDR": "",
     }
+
+
+def pool(
+    settings: Settings,
+    app: Callable[..., Any],
+    clock: Clock,
+    on_worn_out: Callable[[], object] | None,
+) -> Threads:
+    """Return the pool of threads that the settings want."""
+
+    def on_overdue(
+        environ: dict[str, Any], thread: threading.Thread, seconds: float, stuck: int
+    ) -> None:
+        report_overdue(environ, thread, seconds)
+        if 2 * stuck >= settings.threads and on_worn_out is not None:
+            log.error("%s of %s threads are stuck; the worker is replaced", stuck, settings.threads)
+            on_worn_out()
+
+    return Threads(
+        app,
+        report_application_error,
+        clock=clock,
+        threads=settings.threads,
+        max_queue=settings.max_queue,
+        queue_timeout=settings.queue_timeout,
+        request_timeout=settings.request_timeout,
+        on_overdue=on_overdue,
+    )
 
 
 def open_spool(folder: str | None) -> BinaryIO:
@@ -222,6 +274,19 @@ def report_refusal(remote_addr: str, refusal: Refusal) -> None:
     """Log a request that was refused before the application saw it; a late client only for debugging."""
     level = logging.DEBUG if refusal.status == 408 else logging.WARNING
     log.log(level, "Invalid request from ip=%s: %s", remote_addr, refusal.message)
+
+
+def report_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
+    """Log a request that was taken from its thread, with what the thread is doing."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame else "it has ended meanwhile\n"
+    log.error(
+        "Request %s overran request_timeout: %.0f s in %s, which is here:\n%s",
+        ascii(environ.get("RAW_URI")),
+        seconds,
+        thread.name,
+        stack.rstrip(),
+    )
 
 
 def report_application_error(environ: dict[str, Any], error: BaseException | str) -> None:

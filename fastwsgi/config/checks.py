@@ -8,9 +8,11 @@ effects.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable
-from typing import Final
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
@@ -18,7 +20,18 @@ from fastwsgi.observe.access_log import compile_format
 
 MOST_REQUEST_FIELDS: Final = 32768
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-WORKER_CLASSES: Final = ("sync",)
+
+Execution = Literal["inline", "threads", "gevent"]
+
+# gunicorn's name of a worker class, and how a worker of it runs the application.
+WORKER_CLASSES: Final[Mapping[str, Execution]] = {
+    "sync": "inline",
+    "gthread": "threads",
+    "gevent": "gevent",
+    "gevent_wsgi": "gevent",
+    "gevent_pywsgi": "gevent",
+    "eventlet": "gevent",
+}
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
@@ -43,6 +56,20 @@ def positive(value: object) -> int:
     if number == 0:
         raise ValueError("takes 1 or more, and came to 0; look at how the number is computed")
     return number
+
+
+def seconds(value: object) -> float:
+    """A time: 0 or more, with a fraction where one is given."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"takes a number of seconds, not {value!r}") from None
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"takes a number of seconds, not {value!r}")
+    if value < 0:
+        raise ValueError(f"takes 0 or more, not {value}")
+    return int(value) if value == int(value) else value
 
 
 def request_fields(value: object) -> int:
@@ -110,6 +137,16 @@ def known_worker_class(value: object) -> str:
             f"there is no worker class {name!r}; there is: {', '.join(WORKER_CLASSES)}"
         )
     return name
+
+
+def optional_path(value: object) -> str | None:
+    """A path that a request may name (RFC 3986, 3.3), or None."""
+    if value is None:
+        return None
+    path = string(value)
+    if not re.fullmatch(r"/[!-\"$->@-~]*", path):
+        raise ValueError(f"takes a path such as '/healthz', not {path!r}")
+    return path
 
 
 def log_level(value: object) -> str:

@@ -13,10 +13,13 @@ Laws:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar, overload
 
 from fastwsgi.config.checks import (
+    WORKER_CLASSES,
+    Execution,
     absolute_folder,
     addresses,
     assignments,
@@ -27,10 +30,12 @@ from fastwsgi.config.checks import (
     log_format,
     log_level,
     optional_folder,
+    optional_path,
     optional_string,
     positive,
     present_folder,
     request_fields,
+    seconds,
     string,
     strings,
 )
@@ -165,7 +170,17 @@ class Settings:
         "--worker-class",
         section="Workers",
         metavar="STRING",
-        text="How a worker runs the application: sync, one request after the other.",
+        text="How a worker runs the application: sync, one request after the other; gthread, in"
+        " threads; gevent, in greenlets. docs/concurrency.md says which to take when.",
+    )
+    threads = Setting(
+        positive,
+        1,
+        "--threads",
+        section="Workers",
+        metavar="INT",
+        text="The number of threads of a worker that run the application. More than one makes a sync"
+        " worker a gthread one; gevent has none.",
     )
     worker_connections = Setting(
         positive,
@@ -174,6 +189,23 @@ class Settings:
         section="Workers",
         metavar="INT",
         text="The most connections a worker keeps open at once.",
+    )
+    max_queue = Setting(
+        integer,
+        0,
+        "--max-queue",
+        section="Workers",
+        metavar="INT",
+        text="The most requests of a worker that wait until a thread or a greenlet is free; what comes"
+        " beyond is answered with 503. 0: as many as worker_connections lets in.",
+    )
+    queue_timeout = Setting(
+        seconds,
+        0,
+        "--queue-timeout",
+        section="Workers",
+        metavar="SECONDS",
+        text="Seconds a request may wait so, before it is answered with 503 instead; 0 without limit.",
     )
     max_requests = Setting(
         integer,
@@ -202,6 +234,16 @@ class Settings:
         text="Seconds of silence after which a worker is taken for stuck: it writes down its stacks"
         " and is replaced. 0 never.",
     )
+    request_timeout = Setting(
+        seconds,
+        0,
+        "--request-timeout",
+        section="Workers",
+        metavar="SECONDS",
+        text="Seconds the application may spend on one request; then the client is answered with 504"
+        " and the stacks of all threads are written down. A sync worker is replaced, and notices after"
+        " a second at the earliest. 0 without limit.",
+    )
     graceful_timeout = Setting(
         integer,
         30,
@@ -209,6 +251,15 @@ class Settings:
         section="Workers",
         metavar="INT",
         text="Seconds a worker that is told to leave has to finish what it began.",
+    )
+    drain_delay = Setting(
+        seconds,
+        0,
+        "--drain-delay",
+        section="Workers",
+        metavar="SECONDS",
+        text="Seconds from TERM until the server stops listening, in which a load balancer can notice"
+        " that health_path answers 503. graceful_timeout begins after them.",
     )
     keepalive = Setting(
         integer,
@@ -386,7 +437,33 @@ class Settings:
         "--tmp-upload-dir",
         section="Server mechanics",
         metavar="FOLDER",
-        text="The folder for large request bodies; the system's temporary folder unless set.",
+        text="The folder for large request bodies; worker_tmp_dir unless set.",
+    )
+    worker_tmp_dir = Setting(
+        optional_folder,
+        None,
+        "--worker-tmp-dir",
+        section="Server mechanics",
+        metavar="FOLDER",
+        text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
+        " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
+    )
+    request_streaming = Setting(
+        flag,
+        False,
+        "--request-streaming",
+        section="Server mechanics",
+        text="Call the application when the head of a request is there, and let it read the body while"
+        " it arrives. Needs threads or gevent.",
+    )
+    health_path = Setting(
+        optional_path,
+        None,
+        "--health-path",
+        section="Server mechanics",
+        metavar="PATH",
+        text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
+        " TERM on.",
     )
     server_header = Setting(
         field_value,
@@ -455,9 +532,39 @@ class Settings:
                 values[name] = check(name, value, source)
                 sources[name] = source
         self.__dict__.update(values, _sources=sources)
+        if self.request_streaming and self.execution == "inline":
+            raise ConfigError(
+                "request_streaming needs threads or gevent, as a sync worker calls the application when"
+                f" the body is complete; add --threads 2{told(self.source('request_streaming'))}"
+            )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"settings do not change; make another Settings to set {name!r}")
+
+    @property
+    def execution(self) -> Execution:
+        """How a worker runs the application. With threads, sync is gthread, as in gunicorn."""
+        if self.worker_class == "sync" and self.threads > 1:
+            return "threads"
+        return WORKER_CLASSES[self.worker_class]
+
+    @property
+    def effective_class(self) -> str:
+        """The worker class that stands for `execution`, whichever name was given."""
+        return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a worker may be silent: inline, that is busy with one request."""
+        limits = (self.timeout, self.request_timeout if self.execution == "inline" else 0)
+        return min(filter(None, limits), default=math.inf)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is done otherwise than the words of a setting say; lines for the log."""
+        if self.worker_class == "eventlet":
+            return ["There is no worker class eventlet here: gevent takes its place"]
+        return []
 
     def source(self, name: str) -> str:
         """Where the value of the setting `name` came from."""

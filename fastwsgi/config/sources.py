@@ -117,7 +117,6 @@ NOT_HERE: Final = frozenset(
         "syslog_addr",
         "syslog_facility",
         "syslog_prefix",
-        "threads",
         "umask",
         "user",
         "uwsgi_allow_ips",
@@ -126,7 +125,6 @@ NOT_HERE: Final = frozenset(
         "worker_abort",
         "worker_exit",
         "worker_int",
-        "worker_tmp_dir",
     }
 )
 
@@ -190,7 +188,9 @@ class Sources:
         above = [*environment_settings(self._environ), *self._layers]
         if file := self._config_file(above):
             layers.append((file, self._known(file, read_file(file))))
-        return Settings([*layers, *above])
+        settings = Settings([*layers, *above])
+        self.warnings += settings.remarks
+        return settings
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):

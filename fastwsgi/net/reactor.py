@@ -27,6 +27,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from types import FrameType
 from typing import Final, Protocol
 
 from fastwsgi._clock import Clock
@@ -78,14 +79,17 @@ VACANT: Final = _Vacant()
 class _WakeUp:
     """The reading end of `Reactor.wake`: an eventfd, which adds up wake-ups until they are read."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("callbacks", "fd")
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.callbacks: tuple[Callable[[], object], ...] = ()
 
     def on_event(self, events: int, /) -> None:
-        """Take the wake-ups so that the next `epoll_wait` blocks again."""
+        """Take the wake-ups so that the next `epoll_wait` blocks again, then look what it is about."""
         os.eventfd_read(self.fd)
+        for callback in self.callbacks:
+            callback()
 
     def set(self) -> None:
         """Make the eventfd readable. Nothing happens after `close`."""
@@ -97,6 +101,17 @@ class _WakeUp:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def called(frame: FrameType | None) -> FrameType | None:
+    """The frame that a reactor's loop called on the way to `frame`.
+
+    None where the loop itself is what runs, or no loop does.
+    """
+    above = None
+    while frame is not None and frame.f_code is not Reactor._loop.__code__:
+        above, frame = frame, frame.f_back
+    return None if frame is None else above
 
 
 class Reactor:
@@ -114,7 +129,7 @@ class Reactor:
         # batch may take long, and what arrives meanwhile is not late for it.
         self.moment = self.clock.monotonic()
         self._next_sweep = self.moment + SWEEP_SECONDS
-        self._sweeps: tuple[Callable[[], None], ...] = ()
+        self._sweeps: tuple[Callable[[], object], ...] = ()
         self._postponed = 0
         self._handlers: list[Handler] = [VACANT] * 64
         self._removed: set[int] = set()
@@ -159,9 +174,16 @@ class Reactor:
             self._removed.add(fd)
         self._epoll.unregister(fd)
 
-    def every_second(self, callback: Callable[[], None]) -> None:
+    def every_second(self, callback: Callable[[], object]) -> None:
         """Call `callback` on the reactor's thread, at most once in a second of the clock."""
         self._sweeps += (callback,)
+
+    def every_wake(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the reactor's thread after `wake` was called, once for many calls.
+
+        It must not raise: that would take the wake-up out of the reactor.
+        """
+        self._wake_up.callbacks += (callback,)
 
     def turn(self, timeout: float | None = None) -> int:
         """Wait for events, hand them out, sweep when a second has passed; return their number.

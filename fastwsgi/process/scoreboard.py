@@ -1,8 +1,9 @@
 """What workers tell their master: shared memory, a slot for each worker, and a bell.
 
 The memory is anonymous: no file, no name, gone with the last process. A worker writes its own slot
-only, eight bytes at a time, so a reader sees an old value or a new one and never a mixture. The
-bell is an eventfd that a worker rings when its state changes, and the master waits on.
+only, and all of it but the order, which is the master's; eight bytes at a time, so a reader sees an
+old value or a new one and never a mixture. The bell is an eventfd that a worker rings when its
+state changes, and the master waits on.
 
 A heartbeat is a reading of CLOCK_MONOTONIC, which all processes share and nobody sets.
 """
@@ -21,9 +22,8 @@ HEAD_BYTES: Final = 64
 NOTE_BYTES: Final = SLOT_BYTES - HEAD_BYTES
 CAPACITY: Final = 1024  # slots; the kernel gives memory only for those that were used
 
-STATE, REQUESTS, CONNECTIONS, NOTE_LENGTH = range(
-    1, 5
-)  # indexes of the numbers; 0 is the heartbeat
+# Indexes of the numbers; 0 is the heartbeat.
+STATE, REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER = range(1, 6)
 
 
 class State(enum.IntEnum):
@@ -33,6 +33,14 @@ class State(enum.IntEnum):
     READY = 2
     WORN = 3  # serving on, but has had its number of requests: to be replaced
     LEAVING = 4
+
+
+class Order(enum.IntEnum):
+    """What TERM means to a worker. A signal cannot say it, and need not come from the master."""
+
+    NONE = 0  # the server will end, or somebody else sent it: the master's word comes later
+    RETIRE = 1  # leave; others serve on
+    END = 2  # leave; nobody serves on
 
 
 class Slot:
@@ -49,7 +57,7 @@ class Slot:
 
     def begin(self) -> None:
         """Make it fit for a new worker; by the master, before the fork."""
-        for index in (REQUESTS, CONNECTIONS, NOTE_LENGTH):
+        for index in (REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER):
             self._numbers[index] = 0
         self._numbers[STATE] = State.BOOTING
         self.pulse[0] = time.monotonic()
@@ -85,6 +93,15 @@ class Slot:
     @property
     def note(self) -> str:
         return bytes(self._note[: self._numbers[NOTE_LENGTH]]).decode("utf-8", "replace")
+
+    @property
+    def order(self) -> Order:
+        return Order(self._numbers[ORDER])
+
+    @order.setter
+    def order(self, order: Order) -> None:
+        """By the master, before it sends TERM."""
+        self._numbers[ORDER] = order
 
     @property
     def state(self) -> State:

@@ -15,9 +15,14 @@ DEFAULTS = {
     "backlog": 2048,
     "workers": 1,
     "worker_class": "sync",
+    "threads": 1,
     "worker_connections": 1000,
+    "max_queue": 0,
+    "queue_timeout": 0,
     "timeout": 30,
+    "request_timeout": 0,
     "graceful_timeout": 30,
+    "drain_delay": 0,
     "keepalive": 2,
     "max_requests": 0,
     "max_requests_jitter": 0,
@@ -37,6 +42,9 @@ DEFAULTS = {
     "check_config": False,
     "print_config": False,
     "tmp_upload_dir": None,
+    "worker_tmp_dir": None,
+    "request_streaming": False,
+    "health_path": None,
     "limit_request_head": 65536,
     "limit_request_body": 0,
     "keepalive_requests": 1000,
@@ -94,6 +102,12 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("access_log_format", " %(h)s ", " %(h)s "),
         ("server_header", "", ""),
         ("pidfile", None, None),
+        ("worker_class", "eventlet", "eventlet"),
+        ("request_timeout", "1.5", 1.5),
+        ("request_timeout", 0.25, 0.25),
+        ("drain_delay", " 5 ", 5),
+        ("health_path", "/healthz", "/healthz"),
+        ("health_path", None, None),
     ],
 )
 def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) -> None:
@@ -123,7 +137,18 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("raw_env", ["=1"]),
         ("raw_env", ["A=\0"]),
         ("loglevel", "loud"),
-        ("worker_class", "gevent"),
+        ("worker_class", "tornado"),
+        ("threads", 0),
+        ("request_timeout", "soon"),
+        ("request_timeout", "nan"),
+        ("request_timeout", float("inf")),
+        ("request_timeout", -0.5),
+        ("request_timeout", None),
+        ("health_path", "healthz"),
+        ("health_path", ""),
+        ("health_path", "/a b"),
+        ("health_path", "/a?b"),
+        ("health_path", "/a#b"),
         ("worker_class", "my.Worker"),
         ("access_log_format", "%(h"),
         ("access_log_format", None),
@@ -153,9 +178,55 @@ def test_a_bad_value_on_the_command_line_is_a_usage_error_that_names_the_flag() 
 
 
 def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
-    with pytest.raises(ConfigError, match="'eventlet'; there is: sync") as caught:
-        of(COMMAND_LINE, worker_class="eventlet")
+    with pytest.raises(ConfigError, match="'tornado'; there is: sync, gthread, gevent") as caught:
+        of(COMMAND_LINE, worker_class="tornado")
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "threads", "execution", "effective"),
+    [
+        ("sync", 1, "inline", "sync"),
+        ("sync", 2, "threads", "gthread"),
+        ("gthread", 1, "threads", "gthread"),
+        ("gthread", 8, "threads", "gthread"),
+        ("gevent", 8, "gevent", "gevent"),
+        ("gevent_pywsgi", 1, "gevent", "gevent"),
+        ("eventlet", 1, "gevent", "gevent"),
+    ],
+)
+def test_which_model_a_worker_class_and_threads_mean(
+    name: str, threads: int, execution: str, effective: str
+) -> None:
+    settings = of(worker_class=name, threads=threads)
+    assert (settings.execution, settings.effective_class) == (execution, effective)
+    assert (settings.worker_class, settings.threads) == (name, threads)
+    assert len(settings.remarks) == (name == "eventlet")
+
+
+@pytest.mark.parametrize(
+    ("values", "patience"),
+    [
+        ({}, 30),
+        ({"timeout": 0}, float("inf")),
+        ({"request_timeout": 2.5}, 2.5),
+        ({"request_timeout": 60}, 30),
+        ({"timeout": 0, "request_timeout": 60}, 60),
+        # There the worker itself watches its requests; its loop is never busy with one.
+        ({"request_timeout": 2.5, "threads": 2}, 30),
+        ({"request_timeout": 2.5, "worker_class": "gevent"}, 30),
+    ],
+)
+def test_how_long_a_worker_may_be_silent(values: dict[str, object], patience: float) -> None:
+    assert of(**values).patience == patience
+
+
+def test_streaming_needs_something_that_can_wait_for_the_body() -> None:
+    for values in ({"threads": 2}, {"worker_class": "gthread"}, {"worker_class": "gevent"}):
+        assert of(request_streaming=True, **values).request_streaming
+    with pytest.raises(ConfigError, match=r"^request_streaming needs .* \(file\)$") as caught:
+        of(request_streaming=True)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_higher_layer_wins_and_replaces_lists() -> None:

@@ -218,3 +218,10 @@ def test_reading_again_sees_the_file_of_now_from_any_folder(home: Path) -> None:
         (home / "conf.py").write_text("workers = 33")
         assert made.read().workers == 33
         assert os.getcwd() == str(home)
+
+
+def test_what_is_done_otherwise_is_said_and_only_once() -> None:
+    found = sources("-k", "eventlet")
+    for _ in range(2):
+        assert found.read().execution == "gevent"
+        assert found.warnings == ["There is no worker class eventlet here: gevent takes its place"]

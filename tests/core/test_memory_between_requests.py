@@ -1,8 +1,10 @@
 """What a worker keeps from one request to the next never shows in another request."""
 
+import gc
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,54 @@ FIELDS = [
 METHODS = ["GET", "DELETE", "OPTIONS"]
 
 
+Environ = dict[str, Any]
+Treatment = Callable[[Environ], object]
+
+
+def clear(environ: Environ) -> None:
+    environ.clear()
+    environ["HTTP_X_LEFT"] = "behind"
+
+
+def replace(environ: Environ) -> None:
+    environ["PATH_INFO"] = environ["HTTP_HOST"] = "another"
+
+
+def reorder(environ: Environ) -> None:
+    environ["REMOTE_ADDR"] = environ.pop("REMOTE_ADDR")
+
+
+def differently() -> Treatment:
+    """Now this, now that; most often nothing, so that environs are lent again."""
+    chance = random.Random(2)
+    treatments = [clear, replace, reorder, *[leave] * 5]
+
+    def treat(environ: Environ) -> None:
+        chance.choice(treatments)(environ)
+
+    return treat
+
+
+def leave(environ: Environ) -> None:
+    pass
+
+
 @pytest.fixture
-def seen() -> list[dict[str, Any]]:
+def seen() -> list[Environ]:
     return []
 
 
 @pytest.fixture
-def server(tmp_path: Path, seen: list[dict[str, Any]]) -> Iterator[SteppedServer]:
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+def treatment() -> Treatment:
+    """What the application does to an environ, which is its own."""
+    return clear
+
+
+@pytest.fixture
+def server(tmp_path: Path, seen: list[Environ], treatment: Treatment) -> Iterator[SteppedServer]:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
         seen.append({key: value for key, value in environ.items() if key[:5] != "wsgi."})
-        environ.clear()  # the environ is the application's: what it does there stays there
-        environ["HTTP_X_LEFT"] = "behind"
+        treatment(environ)
         start_response("204 No Content", [])
         return []
 
@@ -57,14 +96,22 @@ def requests() -> list[bytes]:
     ]
 
 
-def without_port(environ: dict[str, Any]) -> dict[str, Any]:
+def without_port(environ: Environ) -> Environ:
     return {key: value for key, value in environ.items() if key != "REMOTE_PORT"}
 
 
+KEPT: list[Environ] = []
+
+
+@pytest.mark.parametrize(
+    "treatment",
+    [clear, replace, reorder, leave, KEPT.append, differently()],
+    ids=["clear", "replace", "reorder", "leave", "keep", "differently"],
+)
 def test_an_environ_depends_on_its_own_request_alone(
-    server: SteppedServer, seen: list[dict[str, Any]], tmp_path: Path
+    server: SteppedServer, seen: list[Environ], tmp_path: Path
 ) -> None:
-    alone: dict[bytes, dict[str, Any]] = {}
+    alone: dict[bytes, Environ] = {}
     for data in requests():
         with server.connection() as client:
             assert client.exchange(data).status == 204
@@ -72,6 +119,7 @@ def test_an_environ_depends_on_its_own_request_alone(
 
     mixed = list(alone) * 2
     random.Random(1).shuffle(mixed)
+    KEPT.clear()
     clients = [server.connect() for _ in range(3)]
     ports = [client.socket.getsockname()[1] for client in clients]
     try:
@@ -85,10 +133,48 @@ def test_an_environ_depends_on_its_own_request_alone(
     finally:
         for client in clients:
             client.close()
+    for data, environ in zip(
+        mixed, KEPT, strict=False
+    ):  # what the application keeps stays as it was
+        kept = {key: value for key, value in environ.items() if key[:5] != "wsgi."}
+        assert without_port(kept) == alone[data], data
+
+
+SECRET = "Host: h\r\nAuthorization: Basic c2VjcmV0\r\n"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="dicts have no versions any more (PEP 699)")
+def test_an_untouched_environ_is_lent_again(tmp_path: Path) -> None:
+    environs: list[int] = []
+    others: list[Environ] = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        environs.append(id(environ))
+        others.append({})  # takes the address of an environ that was given up
+        start_response("204 No Content", [])
+        return []
+
+    with SteppedServer(app, tmp_path) as server, server.connection() as client:
+        for path in ["/a", "/b", "/a", "/c"]:
+            client.exchange(request("GET", path, SECRET, "1.1"))
+    assert len(set(environs)) == 1
+
+
+def test_no_environ_that_waits_keeps_a_secret(tmp_path: Path) -> None:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("204 No Content", [])
+        return []
+
+    with SteppedServer(app, tmp_path) as server, server.connection() as client:
+        for path in ["/a", "/b"]:
+            client.exchange(request("GET", path, SECRET, "1.1"))
+        gc.collect()
+        environs = [thing for thing in gc.get_objects() if isinstance(thing, dict)]
+        assert not [e for e in environs if e.get("HTTP_AUTHORIZATION", "")]
 
 
 def test_an_environ_has_room_for_the_fields_of_a_browser(
-    server: SteppedServer, seen: list[dict[str, Any]]
+    server: SteppedServer, seen: list[Environ]
 ) -> None:
     fields = "Host: h\r\n" + "".join(f"X-{number}: v\r\n" for number in range(18))
     with server.connection() as client:

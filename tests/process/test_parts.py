@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ import pytest
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.pidfile import Pidfile
-from fastwsgi.process.scoreboard import CAPACITY, NOTE_BYTES, Scoreboard, State
+from fastwsgi.process.scoreboard import CAPACITY, NOTE_BYTES, Order, Scoreboard, State
 from fastwsgi.process.signals import SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
+from tests.support.loop import SteppedServer
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_blocked_signals_come_afterwards(queue: SignalQueue) -> None:
 
 def test_on_arrival_is_called_in_the_handler() -> None:
     seen: list[int] = []
-    queue = SignalQueue([signal.SIGUSR1], seen.append)
+    queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
     try:
         signal.raise_signal(signal.SIGUSR1)
         assert seen == [signal.SIGUSR1]
@@ -119,11 +120,13 @@ def test_a_slot_begins_anew_for_the_next_worker() -> None:
     slot.beat(5, 5)
     slot.leave_note("x")
     slot.state = State.WORN
+    slot.order = Order.RETIRE
     board.give_back(slot)
     again = board.take()
     assert again is not None
     assert again.index == slot.index
     assert (again.state, again.requests, again.connections, again.note) == (State.BOOTING, 0, 0, "")
+    assert again.order is Order.NONE
     board.close()
 
 
@@ -244,3 +247,22 @@ def test_without_reuse_port_all_seats_share(opened: contextlib.ExitStack) -> Non
     sockets.keep_seats(0)
     assert sockets.of_seat(0) == sockets.of_seat(5)
     assert sockets.of_seat(0)[0].fileno() >= 0
+
+
+@pytest.mark.parametrize(("announced", "leaving"), [(True, True), (False, False)])
+def test_a_server_says_that_it_leaves_only_where_all_of_it_does(
+    announced: bool, leaving: bool, tmp_path: Path
+) -> None:
+    def app(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    with SteppedServer(app, tmp_path) as server:
+        if announced:
+            server.server.announce()
+            with server.connection() as client:  # it listens on
+                answer = client.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert answer.get("connection") == "close"
+        server.server.drain()
+        server.server.run()
+        assert (server.server._http.draining, server.server._http.leaving) == (True, leaving)

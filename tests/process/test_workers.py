@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import signal
 import sys
 import time
@@ -12,21 +11,9 @@ import pytest
 
 from tests.conftest import Serve
 from tests.support.holding import HeldRequest
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, wait_gone
 
 LOCAL = ("-b", "127.0.0.1:0")
-
-
-def wait_gone(pid: int) -> None:
-    """Wait for the end of a process that is nobody's child here."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([fd], [], [], 15)[0], f"the process {pid} is still there"
-    finally:
-        os.close(fd)
 
 
 @pytest.mark.parametrize(
@@ -104,19 +91,6 @@ def test_a_stuck_worker_does_not_outlive_its_master_for_long(serve: Serve, site:
     server.signal(signal.SIGKILL)
     assert server.wait(10) == -signal.SIGKILL
     assert held.answer() == b""
-
-
-def test_a_stuck_worker_shows_its_stacks_and_is_replaced(serve: Serve, site: Path) -> None:
-    server = serve("app:app", *LOCAL, "-t", "1", "-w", "2", cwd=site)
-    held = HeldRequest(server, site)
-    stuck = server.wait_for(r"\[CRITICAL\] WORKER TIMEOUT \(pid:(\d+)\)")[1]
-    server.wait_for("Fatal Python error: Aborted")
-    server.wait_for(r'File ".*app\.py", line \d+ in app')
-    server.wait_for(rf"Worker \(pid:{stuck}\) was sent SIGABRT!")
-    assert held.answer() == b""
-    server.wait_for("Booting worker", count=3)
-    assert server.get("/") == (200, b"hello")
-    assert server.log.count("WORKER TIMEOUT") == 1
 
 
 def test_a_stopped_worker_is_killed(serve: Serve, site: Path) -> None:

@@ -14,6 +14,7 @@ import http.client
 import importlib.util
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -175,7 +176,11 @@ class ServerProcess:
             return socket.create_connection((self.host, self.port), timeout)
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.settimeout(timeout)
-        client.connect(self.addresses[0].removeprefix("unix:"))
+        try:
+            client.connect(self.addresses[0].removeprefix("unix:"))
+        except OSError:
+            client.close()
+            raise
         return client
 
     def get(self, path: str = "/", headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
@@ -219,6 +224,18 @@ class ServerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def wait_gone(pid: int) -> None:
+    """Wait for the end of a process that is nobody's child here."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([fd], [], [], PATIENCE)[0], f"the process {pid} is still there"
+    finally:
+        os.close(fd)
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -400,15 +400,38 @@ def test_141_a_file_that_shrinks_ends_the_connection(
     assert [file.closed for file in opened] == [True]
 
 
-def test_141_a_file_is_closed_when_the_client_has_gone(serving: Serving, tmp_path: Path) -> None:
-    app, opened = wrapping_file(large_file(tmp_path, SIZE))
+def descriptors(path: Path) -> int:
+    """How many descriptors of this process are open on the file."""
+    links = (entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    return sum(os.path.realpath(link) == str(path) for link in links)
+
+
+def test_141_the_applications_file_is_closed_before_a_slow_client_has_all(
+    serving: Serving, tmp_path: Path
+) -> None:
+    path = large_file(tmp_path, SIZE)
+    app, opened = wrapping_file(path)
+    server = serving(app)
+    with server.connection() as client:
+        client.put(GET)
+        server.until(lambda: bool(opened), "the application")
+        assert [file.closed for file in opened] == [True]
+        (answer,) = client.await_responses(1)
+        assert answer.complete
+        assert answer.body == path.read_bytes()
+
+
+def test_141_nothing_is_open_when_the_client_has_gone(serving: Serving, tmp_path: Path) -> None:
+    path = large_file(tmp_path, SIZE)
+    app, opened = wrapping_file(path)
     server = serving(app)
     client = server.connect()
     client.put(GET)
     server.settle()
-    assert [file.closed for file in opened] == [False]
+    assert descriptors(path) == 1
     client.reset()
     server.until(lambda: server.server.connections == 0, "the connection to be forgotten")
+    assert descriptors(path) == 0
     assert [file.closed for file in opened] == [True]
 
 

@@ -1,11 +1,14 @@
 """What hostile input may cost: time linear in its size, and memory bounded whatever its size."""
 
+import os
 import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.loop import SteppedServer
 from tests.wire import apps
@@ -102,3 +105,32 @@ def test_a_head_byte_by_byte_takes_linear_time(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
     with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server:
         assert feed(60_000) < 3 * feed(10) + 0.02
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [(("one", None), "one"), ((None, "two"), "two"), (("one", "two"), "one")],
+)
+def test_a_large_body_goes_to_the_folder_that_is_set(
+    named: tuple[str | None, str | None], used: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    tmp_upload_dir, worker_tmp_dir = (name and str(tmp_path / name) for name in named)
+    found = []
+
+    def app(environ: dict[str, Any], start_response: apps.StartResponse) -> list[bytes]:
+        links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+        files = [os.readlink(link) for link in links if os.path.lexists(link)]
+        found.extend(file for file in files if file.startswith(str(tmp_path)))
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    settings = {"tmp_upload_dir": tmp_upload_dir, "worker_tmp_dir": worker_tmp_dir}
+    body = b"x" * 100_000
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with SteppedServer(app, tmp_path, "tcp", **settings) as server:
+        post(server, head + body)
+    (file,) = found
+    assert file.startswith(str(tmp_path / used))
+    assert not any(any((tmp_path / name).iterdir()) for name in ("one", "two"))
