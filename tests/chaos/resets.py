@@ -16,7 +16,6 @@ from tests.chaos.figures import Figure
 
 TITLE: Final = "resets in every phase"
 
-BATCH: Final = 50  # connections that are in a phase together
 MEBIBYTE: Final = 1 << 20
 
 
@@ -41,13 +40,22 @@ class Phase:
     await_: Callable[[socket.socket], object] | None = None
     served: bool = False
     """Whether the application gives a body, which has to be closed."""
+    together: int = 50
+    """How many connections are in the phase at once."""
 
 
 PHASES: Final = (
     Phase("after the connect", b""),
     Phase("in the head", request("/brief")[:-2]),
     Phase("in the body", request("/upload", "Content-Length: 100", method="POST") + b"x"),
-    Phase("in the response", request("/stream"), lambda c: read_until(c, b"\r\n\r\n"), served=True),
+    # A thread stays with a body until its client has read it: these are fewer than the threads of any model.
+    Phase(
+        "in the response",
+        request("/stream"),
+        lambda client: read_until(client, b"\r\n\r\n"),
+        served=True,
+        together=4,
+    ),
     Phase("between requests", request("/brief"), read_answer, served=True),
 )
 
@@ -98,8 +106,8 @@ def reset_everywhere(
     """Reset about `count` connections, as many in each phase; how many bodies were made."""
     made, each = 0, -(-count // (len(PHASES) + 1))
     for phase in PHASES:
-        for begun in range(0, each, BATCH):
-            together = min(BATCH, each - begun)
+        for begun in range(0, each, phase.together):
+            together = min(phase.together, each - begun)
             reset_together(server, phase, together)
             made += together * phase.served
         say(f"{each} resets {phase.name}")
