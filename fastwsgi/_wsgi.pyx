@@ -18,7 +18,6 @@ import io
 import os
 import stat
 
-<<<<<<< HEAD
 from fastwsgi.errors import (
     APPLICATION_FAILED,
     TOO_SLOW,
@@ -28,9 +27,6 @@ from fastwsgi.errors import (
     RequestBodyError,
     RequestTimeout,
 )
-=======
-from fastwsgi.errors import ApplicationError, ClientGone, CutOffError, RequestTimeout
->>>>>>> process
 
 cdef object END = object()
 

@@ -151,14 +151,10 @@ class Worker:
             sock.close()
 
     def wear_out(self) -> None:
-<<<<<<< HEAD
-        """Ask to be replaced. The master sends TERM once a successor is ready."""
-=======
         """Ask to be replaced: max_requests is reached, or something is stuck.
 
         The master sends TERM once a successor is ready.
         """
->>>>>>> process
         if self.slot.state is State.READY:
             self.slot.state = State.WORN
 
