@@ -23,6 +23,7 @@ class RequestTimeout(BaseException):
     No Exception, so that an application that catches those lets it through.
     """
 
+
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
 

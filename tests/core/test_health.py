@@ -78,7 +78,10 @@ def test_health_is_answered_while_every_thread_is_busy(tmp_path: Path) -> None:
 
 
 def test_health_is_503_once_the_server_leaves(tmp_path: Path) -> None:
-    with SteppedServer(app, tmp_path, health_path="/healthz") as server, server.connection() as client:
+    with (
+        SteppedServer(app, tmp_path, health_path="/healthz") as server,
+        server.connection() as client,
+    ):
         assert client.exchange(request("/healthz")).status == 200
         server.server.announce()
         answer = client.exchange(request("/healthz"))
