@@ -38,7 +38,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, ELSEWHERE, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
@@ -585,8 +585,9 @@ cdef class Connection(Exchange):
             (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
         if self.http.on_done is not None:
             self.started = precise()
-        if self.writer is not None and self.http.dispatcher.is_elsewhere:
-            self.push(None, NULL, 0)  # these answers need not wait for this one
+        if self.http.dispatcher.is_elsewhere:
+            self.watch(INPUT)  # an answer before this one may have waited for its client
+            self.push(None, NULL, 0)  # and what is gathered need not wait for this one
         progress = self.http.dispatcher.dispatch(self)
         if progress == SUSPENDED:
             return self.enter(WRITING)
@@ -722,8 +723,10 @@ cdef class Connection(Exchange):
             if waiting <= self.http.high_water:
                 return 0
             ready.fd, ready.events, ready.revents = self.fd, POLLOUT, 0
+            self.waiting = True
             with nogil:
                 waiting = poll(&ready, 1, <int>self.http.send_timeout)
+            self.waiting = False
             if waiting == 0 or self.task is None:  # too slow, or cut off meanwhile
                 raise ClientGone
 

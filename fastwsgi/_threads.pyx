@@ -66,6 +66,15 @@ cdef class Threads(Caller):
         self.seats.append(seat)
         seat.thread.start()
 
+    @property
+    def at_rest(self):
+        """Whether nothing goes on but for what waits for its client, and for its thread."""
+        cdef Seat seat
+        cdef int waiting = 0
+        for seat in self.seats:
+            waiting += seat.exchange is not None and seat.exchange.waiting
+        return self.idle_count + waiting == len(self.seats) and (self.length == 0 or self.idle_count == 0)
+
     def close(self):
         """Let the threads end as soon as they have nothing to do."""
         self.closed = True
