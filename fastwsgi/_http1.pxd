@@ -117,6 +117,8 @@ cdef class Connection(Exchange):
     cdef bint http_1_0
     cdef bint keeps_alive
     cdef bint lingers                 # input may follow that nobody will read
+    cdef bint resets                  # the connection, when it is closed: the response is not complete
+    cdef bint gone                    # nothing can be sent any more
     cdef bint nonblocking             # the socket itself, for sendfile
     cdef int64_t left                 # of a body BY_LENGTH; of the input while LINGERING
     cdef int64_t turn                 # bytes sent since the reactor gave this connection its turn

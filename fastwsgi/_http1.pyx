@@ -872,16 +872,18 @@ cdef class Connection(Exchange):
         cdef Output *out
         cdef size_t sent = 0
         cdef ssize_t n
+        if self.gone:  # it may have left while the exchange was elsewhere
+            if self.writer is not None:
+                self.put_away()
+            return GONE
         if self.writer is None:
             return GO_ON if self.pending is None else WAIT
         out = &self.writer.out
-        if self.state == CLOSED:  # while the exchange was elsewhere
-            self.put_away()
-            return GONE
         if self.pending is None:
             n = send_both(self.fd, out.data, out.length, body, size)
             if n < 0:
                 if errno != EAGAIN and errno != EINTR:
+                    self.gone = True
                     self.put_away()
                     return GONE
                 n = 0
@@ -1028,6 +1030,8 @@ cdef class Connection(Exchange):
             (<Connection>self.behind).before = self.before
         http.reactor.remove(self.fd)
         close_fd(self.fd)
+        self.fd = -1
+        self.gone = True
         self.forget_input()
         http.connections -= 1
         if http.on_change is not None:

@@ -221,11 +221,18 @@ def test_138_close_when_start_response_never_came(serving: Serving) -> None:
 
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("how", ["reset", "close"])
-def test_138_close_when_the_client_has_gone(serving: Serving, kind: type[Body], how: str) -> None:
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [(GET, []), (GET, [apps.length(10_000 * len(PIECE))]), (OLD, [])],
+    ids=["chunked", "length", "1.0"],
+)
+def test_138_close_when_the_client_has_gone(
+    serving: Serving, kind: type[Body], how: str, request_: bytes, fields: list[tuple[str, str]]
+) -> None:
     body = kind(PIECE for _ in range(10_000))
-    server = serving(apps.answering(body))
+    server = serving(apps.answering(body, *fields))
     client = server.connect()
-    client.put(GET)
+    client.put(request_)
     server.settle()
     given = body.given
     assert given < 1000, "pulled although nothing is read"
@@ -235,6 +242,24 @@ def test_138_close_when_the_client_has_gone(serving: Serving, kind: type[Body], 
     assert body.closed == 1
     assert body.given < given + 200, "pulled although nobody is there"
     assert body.after_close == 0
+
+
+def test_138_a_large_block_is_not_the_first_to_fail(serving: Serving) -> None:
+    # Nothing is framed behind a block of a sized body, whose failure has to be noticed by itself.
+    clients: list[Client] = []
+
+    def items() -> Iterator[bytes]:
+        yield PIECE
+        clients[0].reset()
+        yield from (PIECE for _ in range(10_000))
+
+    body = Body(items())
+    server = serving(apps.answering(body, apps.length(10_001 * len(PIECE))))
+    clients.append(server.connect())
+    clients[0].put(GET)
+    server.until(lambda: server.server.connections == 0, "the connection to be forgotten")
+    assert body.closed == 1
+    assert body.given < 10
 
 
 def test_138_write_ends_when_the_client_has_gone(serving: Serving) -> None:
