@@ -848,7 +848,7 @@ cdef class Connection(Exchange):
                     self.idle()
                 return self.watch(INPUT)
             if not self.keeps_alive and self.body is None:
-                return self.linger() if self.lingers else self.close()
+                return self.linger() if self.lingers and not self.resets else self.close()
             if self.body is None:
                 self.enter(IDLE)
             else:  # its time begins anew: while answers waited for the client, nothing was read
@@ -1015,6 +1015,7 @@ cdef class Connection(Exchange):
     # and the kernel holds nothing for it any more.
     cdef int reset_at_close(self) except -1:
         cdef linger_option reset
+        self.resets = True
         reset.l_onoff, reset.l_linger = 1, 0
         setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
         return 0

@@ -327,7 +327,9 @@ def test_139_what_is_written_is_sent_before_write_returns(serving: Serving) -> N
     assert [b"one" in seen[0], b"two" in seen[1]] == [True, True]
 
 
-@pytest.mark.parametrize("request_", [GET, OLD], ids=["1.1", "1.0"])
+@pytest.mark.parametrize(
+    "request_", [GET, OLD, OLD + b"more"], ids=["1.1", "1.0", "1.0 and rubbish"]
+)
 def test_136_an_aborted_answer_does_not_look_complete(
     serving: Serving, transport: Transport, request_: bytes
 ) -> None:
