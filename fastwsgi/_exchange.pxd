@@ -49,7 +49,7 @@ cdef class Exchange:
     cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1
     # Send what was taken. Returns a Flow.
     cdef int flush(self) except -1
-    # Send, and wait until the client has taken enough for one more block; for producers that cannot be suspended.
+    # Send, and wait until the kernel has taken all; for producers that cannot be suspended.
     # Raises ClientGone.
     cdef int wait(self) except -1
     # Say that the body is over. `send_now`: something slow follows, so send before it. A body shorter than its

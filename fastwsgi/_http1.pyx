@@ -124,6 +124,7 @@ cdef enum:
     LINGER_MS = 2000
     DRAIN_MS = 1000                   # for a client whose next request may be on its way
     RATE_GRACE_MS = 10000             # before a body's rate counts
+    WAIT_MS = 500                     # after which a thread that waits for its client looks whether it still should
     TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
     TURN_READS = 16                   # buffers received before other connections have their turn
 
@@ -710,24 +711,22 @@ cdef class Connection(Exchange):
 
     cdef int wait(self) except -1:
         cdef pollfd ready
-        cdef int64_t waiting
-        cdef Segment segment
+        cdef int64_t deadline = self.http.clock.now() + self.http.send_timeout
+        cdef int found = 0
         while True:
             if self.push(None, NULL, 0) == GONE or self.send_pending() == GONE:
                 raise ClientGone
             self.turn = 0
-            waiting = 0
-            if self.pending is not None:
-                for segment in self.pending:
-                    waiting += segment.left
-            if waiting <= self.http.high_water:
+            if self.pending is None:
                 return 0
+            if found > 0:
+                deadline = self.http.clock.now() + self.http.send_timeout
             ready.fd, ready.events, ready.revents = self.fd, POLLOUT, 0
             self.waiting = True
             with nogil:
-                waiting = poll(&ready, 1, <int>self.http.send_timeout)
+                found = poll(&ready, 1, WAIT_MS)
             self.waiting = False
-            if waiting == 0 or self.task is None:  # too slow, or cut off meanwhile
+            if self.task is None or self.http.clock.now() >= deadline:  # cut off meanwhile, or too slow
                 raise ClientGone
 
     cdef int finish(self, bint send_now) except -1:
@@ -935,7 +934,8 @@ cdef class Connection(Exchange):
                 return WAIT if errno == EAGAIN or errno == EINTR else GONE
             if n == 0:  # the file has become shorter than it was
                 return GONE
-            self.deadline = self.http.clock.now() + self.http.send_timeout
+            if self.state == WRITING:
+                self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
             segment.left -= n
             if segment.data != NULL:
