@@ -82,7 +82,8 @@ cdef class Threads(Caller):
             self.rouse()
 
     cdef int dispatch(self, Exchange exchange) except -1:
-        if self.max_queue and self.length >= self.max_queue + self.idle_count:
+        exchange.waited = 0
+        if self.max_queue and self.length >= self.max_queue + self.idle_count + self.rousing:
             exchange.fail(503)
             return OVER
         self.put(exchange)
@@ -148,6 +149,7 @@ cdef class Threads(Caller):
             self.serve(seat, exchange)
         except BaseException:
             seat.exchange = None
+            seat.stuck = False
             exchange.cut(500)
             raise
 
