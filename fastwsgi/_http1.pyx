@@ -726,7 +726,7 @@ cdef class Connection(Exchange):
             with nogil:
                 found = poll(&ready, 1, WAIT_MS)
             self.waiting = False
-            if self.task is None or self.http.clock.now() >= deadline:  # cut off meanwhile, or too slow
+            if self.task is None or (found == 0 and self.http.clock.now() >= deadline):  # cut off, or too slow
                 raise ClientGone
 
     cdef int finish(self, bint send_now) except -1:
