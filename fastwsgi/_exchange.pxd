@@ -28,6 +28,7 @@ cdef class Exchange:
     cdef EarlyHints hints             # of `environ`
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
     cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
+    cdef bint waiting                 # for the client, in `wait`
     cdef Exchange next                # of those that wait for a thread
     cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
     cdef readonly int64_t waited      # milliseconds it waited for one
@@ -49,7 +50,7 @@ cdef class Exchange:
     cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1
     # Send what was taken. Returns a Flow.
     cdef int flush(self) except -1
-    # Send, and wait until the client has taken enough for one more block; for producers that cannot be suspended.
+    # Send, and wait until the kernel has taken all; for producers that cannot be suspended.
     # Raises ClientGone.
     cdef int wait(self) except -1
     # Say that the body is over. `send_now`: something slow follows, so send before it. A body shorter than its

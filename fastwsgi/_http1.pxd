@@ -121,6 +121,8 @@ cdef class Connection(Exchange):
     cdef bint expects_continue        # of a body that is streamed
     cdef bint keeps_alive
     cdef bint lingers                 # input may follow that nobody will read
+    cdef bint resets                  # the connection, when it is closed: the response is not complete
+    cdef bint gone                    # nothing can be sent any more
     cdef bint nonblocking             # the socket itself, for sendfile
     cdef int64_t left                 # of a body BY_LENGTH; of the input while LINGERING
     cdef int64_t turn                 # bytes sent since the reactor gave this connection its turn
@@ -138,7 +140,8 @@ cdef class Connection(Exchange):
     cdef int break_off(self, int verdict) except -1
     cdef bint asks_health(self, const char *data, const RequestHead *head) noexcept
     cdef int answer_health(self) except -1
-    cdef int wait_for(self, short events, int64_t milliseconds) except -1
+    cdef bint wait_ready(self, short events, int64_t milliseconds) except -1
+    cdef bint wait_for(self, short events, int64_t milliseconds) except -1
     cdef int parse(self, const char *data, size_t size) noexcept
     cdef int await_head(self, const RequestHead *head) except -1
     cdef int keep(self, const char *data, size_t size) except -1

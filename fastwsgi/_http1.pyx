@@ -125,6 +125,7 @@ cdef enum:
     LINGER_MS = 2000
     DRAIN_MS = 1000                   # for a client whose next request may be on its way
     RATE_GRACE_MS = 10000             # before a body's rate counts
+    WAIT_MS = 500                     # after which a thread that waits for its client looks whether it still should
     TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
     TURN_READS = 16                   # buffers received before other connections have their turn
 
@@ -626,7 +627,7 @@ cdef class Connection(Exchange):
         return offset
 
     cdef int await_input(self) except -1:
-        cdef bint came = self.wait_for(POLLIN, self.http.body_timeout)
+        cdef bint came = self.wait_ready(POLLIN, self.http.body_timeout)
         if self.task is None:
             raise RequestBodyError(TOO_SLOW)
         if not came or self.is_slow(self.http.clock.now()):
@@ -700,8 +701,9 @@ cdef class Connection(Exchange):
         self.beat()
         if self.http.on_done is not None:
             self.started = precise()
-        if self.writer is not None and self.http.dispatcher.is_elsewhere:
-            self.push(None, NULL, 0)  # these answers need not wait for this one
+        if self.http.dispatcher.is_elsewhere:
+            self.watch(INPUT)  # an answer before this one may have waited for its client
+            self.push(None, NULL, 0)  # and what is gathered need not wait for this one
         progress = self.http.dispatcher.dispatch(self)
         if progress == SUSPENDED:
             return self.enter(WRITING)
@@ -844,33 +846,34 @@ cdef class Connection(Exchange):
         return flow
 
     cdef int wait(self) except -1:
-        cdef int64_t waiting
-        cdef Segment segment
-        cdef bint came
         while True:
             if self.push(None, NULL, 0) == GONE or self.send_pending() == GONE:
                 raise ClientGone
             self.turn = 0
-            waiting = 0
-            if self.pending is not None:
-                for segment in self.pending:
-                    waiting += segment.left
-            if waiting <= self.http.high_water:
+            if self.pending is None:
                 return 0
-            came = self.wait_for(POLLOUT, self.http.send_timeout)
-            if not came or self.task is None:  # too slow, or cut off meanwhile
+            if not self.wait_ready(POLLOUT, self.http.send_timeout) or self.task is None:  # too slow, or cut off
                 raise ClientGone
 
-    # Block until the socket is ready. Returns whether it is, or may be.
-    cdef int wait_for(self, short events, int64_t milliseconds) except -1:
-        cdef pollfd ready
+    # Block until the socket is ready, or the exchange is cut off. Returns False after so many milliseconds without.
+    cdef bint wait_ready(self, short events, int64_t milliseconds) except -1:
+        cdef int64_t deadline = self.http.clock.now() + milliseconds
+        cdef bint ready = False
+        self.waiting = True
+        while not ready and self.task is not None and self.http.clock.now() < deadline:
+            ready = self.wait_for(events, min(milliseconds, WAIT_MS))
+        self.waiting = False
+        return ready or self.task is None
+
+    cdef bint wait_for(self, short events, int64_t milliseconds) except -1:
+        cdef pollfd watched
         cdef int found
-        ready.fd, ready.events, ready.revents = self.fd, events, 0
+        watched.fd, watched.events, watched.revents = self.fd, events, 0
         with nogil:
-            found = poll(&ready, 1, <int>milliseconds)
+            found = poll(&watched, 1, <int>milliseconds)
         if found < 0:
             PyErr_CheckSignals()
-        return found != 0
+        return found > 0
 
     cdef int finish(self, bint send_now) except -1:
         if self.framing == BY_CHUNKS:
@@ -991,7 +994,7 @@ cdef class Connection(Exchange):
                     self.idle()
                 return self.watch(INPUT)
             if not self.keeps_alive and self.body is None:
-                return self.linger() if self.lingers else self.close()
+                return self.linger() if self.lingers and not self.resets else self.close()
             if self.body is None:
                 self.enter(IDLE)
             else:  # its time begins anew: while answers waited for the client, nothing was read
@@ -1015,16 +1018,18 @@ cdef class Connection(Exchange):
         cdef Output *out
         cdef size_t sent = 0
         cdef ssize_t n
+        if self.gone:  # it may have left while the exchange was elsewhere
+            if self.writer is not None:
+                self.put_away()
+            return GONE
         if self.writer is None:
             return GO_ON if self.pending is None else WAIT
         out = &self.writer.out
-        if self.state == CLOSED:  # while the exchange was elsewhere
-            self.put_away()
-            return GONE
         if self.pending is None:
             n = send_both(self.fd, out.data, out.length, body, size)
             if n < 0:
                 if errno != EAGAIN and errno != EINTR:
+                    self.gone = True
                     self.put_away()
                     return GONE
                 n = 0
@@ -1076,7 +1081,8 @@ cdef class Connection(Exchange):
                 return WAIT if errno == EAGAIN or errno == EINTR else GONE
             if n == 0:  # the file has become shorter than it was
                 return GONE
-            self.deadline = self.http.clock.now() + self.http.send_timeout
+            if self.state == WRITING:
+                self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
             segment.left -= n
             if segment.data != NULL:
@@ -1156,6 +1162,7 @@ cdef class Connection(Exchange):
     # and the kernel holds nothing for it any more.
     cdef int reset_at_close(self) except -1:
         cdef linger_option reset
+        self.resets = True
         reset.l_onoff, reset.l_linger = 1, 0
         setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
         return 0
@@ -1171,6 +1178,8 @@ cdef class Connection(Exchange):
             (<Connection>self.behind).before = self.before
         http.reactor.remove(self.fd)
         close_fd(self.fd)
+        self.fd = -1
+        self.gone = True
         self.forget_input()
         http.connections -= 1
         if http.on_change is not None:

@@ -74,6 +74,15 @@ cdef class Threads(Caller):
         self.seats.append(seat)
         seat.thread.start()
 
+    @property
+    def at_rest(self):
+        """Whether nothing goes on but for what waits for its client, and for its thread."""
+        cdef Seat seat
+        cdef int waiting = 0
+        for seat in self.seats:
+            waiting += seat.exchange is not None and seat.exchange.waiting
+        return self.idle_count + waiting == len(self.seats) and (self.length == 0 or self.idle_count == 0)
+
     def close(self):
         """Let the threads end as soon as they have nothing to do."""
         self.closed = True
@@ -81,7 +90,8 @@ cdef class Threads(Caller):
             self.rouse()
 
     cdef int dispatch(self, Exchange exchange) except -1:
-        if self.max_queue and self.length >= self.max_queue + self.idle_count:
+        exchange.waited = 0
+        if self.max_queue and self.length >= self.max_queue + self.idle_count + self.rousing:
             exchange.fail(BUSY)
             return OVER
         self.put(exchange)
@@ -150,6 +160,7 @@ cdef class Threads(Caller):
             self.serve(seat, exchange)
         except BaseException:
             seat.exchange = None
+            seat.stuck = False
             exchange.cut(APPLICATION_FAILED)
             raise
 

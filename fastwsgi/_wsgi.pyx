@@ -47,12 +47,13 @@ cdef class StartResponse:
         Raises ApplicationError for a second call without `exc_info` and after the response is over; with `exc_info`
         after the head was sent, raises that.
         """
-        if self.exchange is None:
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
             raise ApplicationError("start_response was called after the response was over")
         if exc_info is not None:
             try:
                 _, error, trace = exc_info
-                if self.exchange.begun():
+                if exchange.begun():
                     raise error.with_traceback(trace)
             finally:
                 exc_info = error = trace = None  # breaks the circle of traceback and frame
@@ -116,6 +117,7 @@ cdef class StartResponse:
             self.exchange.finish(False)
             return True
         self.iterable = iterable
+        self.exchange.in_app = True
         if type(iterable) is FileWrapper and not self.exchange.begun():
             region = (<FileWrapper>iterable).region()
             self.come_in()

@@ -47,7 +47,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
-        self._threads: Threads | None = None
+        self.threads: Threads | None = None
 
     @property
     def requests(self) -> int:
@@ -88,8 +88,8 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._http.close()
-        if self._threads is not None:
-            self._threads.close()
+        if self.threads is not None:
+            self.threads.close()
         self.reactor.close()
 
     def speak(self, http: Http1) -> None:
@@ -100,7 +100,7 @@ class Server:
 
     def run_threads(self, threads: Threads) -> None:
         """Run the application in `threads`."""
-        self._threads = threads
+        self.threads = threads
         self.reactor.every_second(threads.sweep)
 
     def listen(

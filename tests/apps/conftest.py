@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.apps.client import Client
 from tests.apps.examples import DJANGO, django_environment, prepare_django, running
+from tests.support.models import MODELS, Model
 from tests.support.server import PATIENCE, ServerProcess, environment
 
 ROOT = Path(__file__).parents[2]
@@ -72,12 +74,17 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.close()
 
 
+@pytest.fixture(scope="module", params=MODELS, ids=str)
+def model(request: pytest.FixtureRequest) -> Model:
+    return cast(Model, request.param)
+
+
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def hostile(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One worker with the fixture applications, on a TCP port and on a unix socket."""
     path = tmp_path_factory.mktemp("server") / "server.sock"
     args = ["tests.apps.fixtures.stage:app", "-b", "127.0.0.1:0", "-b", f"unix:{path}"]
-    with ServerProcess.start(args, cwd=ROOT) as server:
+    with ServerProcess.start([*args, *model.options], cwd=ROOT) as server:
         yield server
 
 

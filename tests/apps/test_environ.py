@@ -9,6 +9,7 @@ import pytest
 
 from tests.apps.client import Client
 from tests.apps.conftest import Connect
+from tests.support.models import INLINE, Model
 from tests.support.server import ServerProcess
 
 
@@ -18,12 +19,12 @@ def environ_of(client: Client, target: str, **sent: Any) -> Any:
     return json.loads(answer.body)
 
 
-def test_wsgi_variables(client: Client) -> None:
+def test_wsgi_variables(client: Client, model: Model) -> None:
     assert environ_of(client, "/wsgi_variables") == {
         "environ is a dict": True,
         "strings are latin-1": True,
         "version": [1, 0],
-        "multithread": False,
+        "multithread": model is not INLINE,
         "multiprocess": False,
         "run_once": False,
         "url_scheme": "http",

@@ -2,12 +2,14 @@
 
 Nothing sleeps. Sending on a local socket makes the bytes readable for the server at once; `turn` then waits in epoll
 for that event. What takes several turns is awaited by `until`, which turns the reactor until a condition holds and
-fails after `PATIENCE` seconds of wall time without it.
+fails after `PATIENCE` seconds of wall time without it. Where threads run the application, `settle` also waits until
+none of them is busy; what one sends by itself is no event of the reactor, so each turn is short.
 """
 
 import contextlib
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from tests.support.settings import make_settings
 Transport = Literal["tcp", "unix"]
 
 PATIENCE = 5.0
+TURN_SECONDS = 0.02
+TURN_SECONDS_WITH_THREADS = 0.0005
 QUIET_TURNS = 10_000
 SMALL = 65536  # received bytes up to which the reading of equal streams is shared
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds
@@ -42,11 +46,14 @@ class SteppedServer:
             "127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock"
         )
         self.clock = Clock()
+        self.turn_seconds = TURN_SECONDS
         try:
             self.server: Server = build(wanted, app, [self.socket], clock=self.clock)
         except BaseException:
             self.socket.close()
             raise
+        if self.server.threads is not None:
+            self.turn_seconds = TURN_SECONDS_WITH_THREADS
 
     def __enter__(self) -> "SteppedServer":
         return self
@@ -68,9 +75,13 @@ class SteppedServer:
         return self.server.reactor.turn(timeout)
 
     def settle(self) -> None:
-        """Turns until no event is ready."""
+        """Turns until no event is ready and no thread is busy, unless with waiting for its client."""
+        threads = self.server.threads
         for _ in range(QUIET_TURNS):
-            if not self.turn():
+            rest = (
+                threads is None or threads.at_rest
+            )  # a thread that rests has woken the reactor before
+            if not self.turn(0 if rest else self.turn_seconds) and rest:
                 return
         raise AssertionError(f"the reactor spins: {QUIET_TURNS} turns and events are still ready")
 
@@ -80,7 +91,7 @@ class SteppedServer:
         while not condition():
             if time.monotonic() > end:
                 raise AssertionError(f"waited {patience} s in vain for {what}")
-            self.turn(0.02)
+            self.turn(self.turn_seconds)
 
     def advance(self, seconds: float) -> None:
         """Moves the clock, a second at a time, and lets the sweep run after each."""
@@ -119,6 +130,7 @@ class Client:
         self.ending: Ending | None = None
         self._reader: ResponseReader | None = None
         self._read = 0
+        self._receiving = threading.Lock()  # an application under test may look what came so far
         self.socket = socket.socket(server.socket.family)
         self.socket.connect(server.socket.getsockname())
         self.socket.setblocking(False)
@@ -145,17 +157,18 @@ class Client:
 
     def receive(self) -> None:
         """Takes what is there to read, without turning."""
-        while self.ending is None:
-            try:
-                data = self.socket.recv(1 << 18)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                self.ending = "reset"
-                return
-            if not data:
-                self.ending = "eof"
-            self.received += data
+        with self._receiving:
+            while self.ending is None:
+                try:
+                    data = self.socket.recv(1 << 18)
+                except BlockingIOError:
+                    return
+                except ConnectionResetError:
+                    self.ending = "reset"
+                    return
+                if not data:
+                    self.ending = "eof"
+                self.received += data
 
     def half_close(self) -> None:
         """Sends the end of the stream; reading goes on."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.loop import SteppedServer, Transport
+from tests.support.models import Model
 from tests.wire import apps
 from tests.wire.corpus import Case
 from tests.wire.recorder import Recorder
@@ -44,11 +45,12 @@ class Benches:
         self.folder = folder
         self.open: dict[tuple[object, ...], Bench] = {}
 
-    def get(self, transport: Transport, settings: dict[str, int | str]) -> Bench:
-        key = (transport, *sorted(settings.items()))
+    def get(self, transport: Transport, model: Model, settings: dict[str, int | str]) -> Bench:
+        key = (transport, model.name, *sorted(settings.items()))
         if key not in self.open:
             recorder = Recorder(apps.echo)
-            bench = Bench(SteppedServer(recorder, self.folder, transport, **settings), recorder)
+            server = SteppedServer(recorder, self.folder, transport, **model.settings, **settings)
+            bench = Bench(server, recorder)
             ERROR_LOG.addHandler(bench.log)
             self.open[key] = bench
         return self.open[key]

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from tests.support.loop import Transport
+from tests.support.models import MODELS, Model
 from tests.wire.bench import Benches
 
 
@@ -19,3 +20,8 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
 @pytest.fixture(params=["tcp", "unix"])
 def transport(request: pytest.FixtureRequest) -> Transport:
     return cast(Transport, request.param)
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request: pytest.FixtureRequest) -> Model:
+    return cast(Model, request.param)

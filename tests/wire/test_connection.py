@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.loop import SteppedServer, Transport
+from tests.support.models import Model
 from tests.wire import apps
 from tests.wire.recorder import Application, Environ, Recorder
 
@@ -46,13 +47,21 @@ Serving = Callable[..., SteppedServer]
 
 
 @pytest.fixture
-def serving(transport: Transport, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(
+    transport: Transport, model: Model, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
     """Builds a stepped server for an application, with settings; the recorder is its `app`."""
     servers: list[SteppedServer] = []
 
     def start(app: Application = apps.echo, **settings: Any) -> SteppedServer:
         servers.append(
-            SteppedServer(Recorder(app), tmp_path_factory.mktemp("s"), transport, **settings)
+            SteppedServer(
+                Recorder(app),
+                tmp_path_factory.mktemp("s"),
+                transport,
+                **model.settings,
+                **settings,
+            )
         )
         return servers[-1]
 
@@ -71,6 +80,7 @@ def test_095_the_first_answer_comes_first_however_slow(serving: Serving) -> None
         first, second = client.await_responses(2)
         assert first.body == PIECE * PIECES
         assert second.body == b"/fast"
+        assert client.exchange(GET % b"next").body == b"/next"
         assert client.reader.violations == []
 
 
@@ -85,6 +95,12 @@ def test_094_thousands_in_a_row_unread_until_the_end(serving: Serving) -> None:
             client.receive()
             server.settle()
             unsent = unsent[client.put(unsent) :]
+
+        def is_asked_for() -> bool:
+            client.receive()
+            return server.server.requests == len(paths)
+
+        server.until(is_asked_for, "the last request")
         answers = client.await_responses(len(paths))
         assert [answer.body for answer in answers] == [b"/" + path for path in paths]
         assert client.reader.violations == []
