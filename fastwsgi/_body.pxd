@@ -28,5 +28,5 @@ cdef class RequestBody:
     cdef int need(self, size_t wanted) except -1
     cdef int spool(self) except -1
     cdef bytes take(self, size_t length)
-    cdef size_t left_in_file(self, object size) except? 0
+    cdef size_t left_in_file(self) except? 0
     cdef size_t line_end(self, size_t limit) noexcept

@@ -104,27 +104,30 @@ cdef class RequestBody:
         return limit if end == NULL else <size_t>(end - start) + 1
 
     # A read for more than there is would have memory set aside for it.
-    cdef size_t left_in_file(self, object size) except? 0:
-        return bounded(size, <size_t>(self.received - <int64_t>self.file.tell()))
+    cdef size_t left_in_file(self) except? 0:
+        return <size_t>(self.received - <int64_t>self.file.tell())
 
     def read(self, size=-1):
         """Read at most `size` bytes; all that is left for a negative size or None. b"" at the end."""
+        cdef size_t wanted = wanted_bytes(size)
         if self.file is not None:
-            return self.file.read(self.left_in_file(size))
-        self.need(bounded(size, SIZE_MAX))
-        return self.take(bounded(size, self.length - self.position))
+            return self.file.read(min(wanted, self.left_in_file()))
+        self.need(wanted)
+        return self.take(min(wanted, self.length - self.position))
 
     def readline(self, size=-1):
         """Read one line with its line feed, at most `size` bytes of it."""
+        cdef size_t wanted = wanted_bytes(size)
         cdef size_t here, end
         if self.file is not None:
-            return self.file.readline(self.left_in_file(size))
+            return self.file.readline(min(wanted, self.left_in_file()))
         while True:
             here = self.length - self.position
-            end = self.line_end(bounded(size, here))
-            if end < here or end == bounded(size, SIZE_MAX) or self.source is None and self.error is None:
-                return self.take(end)
-            if end and self.data[self.position + end - 1] == c"\n":
+            end = self.line_end(min(wanted, here))
+            if (
+                end < here or end == wanted or self.source is None and self.error is None
+                or end and self.data[self.position + end - 1] == c"\n"
+            ):
                 return self.take(end)
             self.need(here + 1)
 
@@ -150,6 +153,7 @@ cdef class RequestBody:
         return line
 
 
-cdef size_t bounded(object size, size_t left) except? 0:
+# What a `size` asks for. It may run code of the application (__index__), so the caller looks at the body afterwards.
+cdef size_t wanted_bytes(object size) except? 0:
     cdef Py_ssize_t wanted = -1 if size is None else size
-    return left if wanted < 0 or <size_t>wanted > left else <size_t>wanted
+    return SIZE_MAX if wanted < 0 else <size_t>wanted

@@ -13,7 +13,8 @@ cdef enum:
     SLOT_NAME = 40                    # longer names are built anew each time
     TARGET_LIMIT = 256                # longer targets are not kept
     VALUE_LIMIT = 256                 # longer values are not kept
-    ENTRIES = 96                      # an environ with more of them is not lent again
+    ENTRIES = 20                      # an environ of more fields is not lent again
+    SPARES = 64                       # environs that wait to be lent again
 
 
 # A field name as some client spells it, the environ key it becomes and, for names in SHARED_VALUES, the last value.
@@ -33,25 +34,41 @@ cdef struct Seen:
     bint rare                         # a name without a slot was among them
 
 
-# What an environ was given at one place. The value is NULL where it must not be kept between requests.
+# What an environ was given for one field. The value is NULL where it must not be kept between requests.
 cdef struct Entry:
-    PyObject *key                     # borrowed from template or slot
-    PyObject *value                   # borrowed from template or slot
+    PyObject *key                     # borrowed from its slot
+    PyObject *value                   # borrowed; the environ holds it while that waits
+
+
+# What an environ, or the template, has of client and target; borrowed, as it holds them.
+cdef struct Held:
+    PyObject *remote_addr
+    PyObject *remote_port
+    PyObject *target
+
+
+# What is known of one environ; in it, as wsgi.early_hints.
+cdef class Loan(EarlyHints):
+    cdef dict environ                 # while it waits; else None
+    cdef Loan next                    # of those that wait
+    cdef uint64_t version             # when it was lent
+    cdef uint64_t serial              # of the head it was made for; 0: not all of its fields are in it
+    cdef Held held
+    cdef int count                    # of entries; -1: it cannot be lent again
+    cdef Entry entries[ENTRIES]       # its fields in their order
 
 
 cdef class EnvironBuilder:
     cdef dict template
-    cdef dict places                  # its keys -> their places in it
-    cdef int fixed                    # how many these are
-    cdef Entry entries[ENTRIES]       # what the environ built last was given, place by place
-    cdef int count                    # 0: it cannot be lent again
-    cdef PyObject *lent               # borrowed; the environ built last
-    cdef uint64_t version             # when it was built
-    cdef EarlyHints hints             # in `spare`
-    cdef dict spare                   # an environ that has come back, holding `entries`; or None
-    cdef uint64_t serial              # of the head it was built from
-    cdef object remote_addr           # what the template has
+    cdef Held held                    # by the template
+    cdef Loan spare                   # the first environ that waits
+    cdef int spares
+    # Of the last request:
+    cdef object remote_addr
     cdef object remote_port
+    cdef str raw_uri
+    cdef str path_info
+    cdef str query_string
     cdef char target[TARGET_LIMIT]
     cdef uint32_t target_length       # 0: nothing known
     cdef dict indexes                 # key -> NameSlot.index
@@ -66,14 +83,12 @@ cdef class EnvironBuilder:
     # is as it was built.
     cdef int take_back(self, Exchange exchange) except -1
 
-    cdef dict build(self, const char *data, const RequestHead *head, EarlyHints hints)
-    cdef bint renew(self, const char *data, const RequestHead *head) except -1
-    cdef int put_in_all(self, str key, object value) except -1
-    cdef int take_remote(self, object remote_addr, object remote_port) except -1
+    cdef dict build(self, const char *data, const RequestHead *head, Loan loan)
+    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1
+    cdef int refresh(self, dict environ, Held *held) except -1
     cdef int take_target(self, const char *data, const RequestHead *head) except -1
-    cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1
-    cdef void record(self, const NameSlot *slot, object value) noexcept
-    cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1
+    cdef int add_field(self, dict environ, Loan loan, const char *data, const Field *field, Seen *seen) except -1
+    cdef int add_rare_field(self, dict environ, Loan loan, const char *data, const Field *field) except -1
     cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL
     cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL
     cdef object slot_value(self, NameSlot *slot, const char *text, uint32_t length)

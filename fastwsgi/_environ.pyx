@@ -7,7 +7,7 @@ request to request (Host, User-Agent, Accept…) the last value is kept and reus
 fields are found by a bit per known key.
 
 An environ that comes back untouched, and that nobody else holds, is lent again: where the next request has the same
-fields in the same order, only what differs is set; `entries` says place by place what it has. CPython gives a dict a
+fields in the same order, only what differs is set; its `Loan` says field by field what it has. CPython gives a dict a
 new version with every change (PEP 509), which tells whether it is untouched; from 3.14 on, where there are no versions
 any more (PEP 699), every environ is a copy.
 
@@ -163,6 +163,11 @@ cdef inline PyObject *kept(const NameSlot *slot, PyObject *value) noexcept nogil
 
 
 @cython.final
+cdef class Loan(EarlyHints):
+    """What the builder knows of one environ it made, and that environ's wsgi.early_hints."""
+
+
+@cython.final
 cdef class EnvironBuilder:
     """Builds environs from one listener's template.
 
@@ -176,17 +181,10 @@ cdef class EnvironBuilder:
     def __init__(self, template):
         cdef int filler
         self.template = {**template, REQUEST_METHOD: GET, EARLY_HINTS: None}
-        self.fixed = len(self.template)
-        if self.fixed >= GROWN:
-            raise ValueError(f"a template has fewer than {GROWN} keys")
-        for filler in range(self.fixed, GROWN):
+        for filler in range(len(self.template), GROWN):
             self.template[filler] = None
-        for filler in range(self.fixed, GROWN):
-            del self.template[filler]
-        self.places = {}
-        for key, value in self.template.items():
-            self.entries[len(self.places)] = Entry(<PyObject *>key, <PyObject *>value)
-            self.places[key] = len(self.places)
+        for filler in range(GROWN):
+            self.template.pop(filler, None)
         self.indexes = {}
         for name in SHARED_VALUES + OTHER_NAMES:
             self.learn(name.encode())
@@ -201,50 +199,73 @@ cdef class EnvironBuilder:
     cdef int lend(
         self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial, object remote_port
     ) except -1:
-        if exchange.remote_addr is not self.remote_addr or remote_port is not self.remote_port:
-            self.take_remote(exchange.remote_addr, remote_port)
+        cdef Loan loan = self.spare
+        self.remote_addr, self.remote_port = exchange.remote_addr, remote_port
         if (
             head.target.length != self.target_length
             or memcmp(data + head.target.start, self.target, self.target_length) != 0
         ):
             self.take_target(data, head)
-        if self.spare is not None and (serial == self.serial or self.renew(data, head)):
-            exchange.environ, exchange.hints = self.spare, self.hints
-        else:
-            exchange.hints = EarlyHints.__new__(EarlyHints)
-            exchange.environ = self.build(data, head, exchange.hints)
-        exchange.hints.exchange = exchange
-        self.spare = self.hints = None
-        self.serial = serial
-        self.lent = <PyObject *>exchange.environ
-        self.version = version_of(self.lent)
+        if loan is not None:
+            self.spare, loan.next = loan.next, None
+            self.spares -= 1
+            if loan.serial == serial or self.renew(loan, data, head):
+                self.refresh(loan.environ, &loan.held)
+                exchange.environ, loan.environ = loan.environ, None
+            else:
+                loan.environ = loan = None
+        if loan is None:
+            loan = Loan.__new__(Loan)
+            exchange.environ = self.build(data, head, loan)
+        if self.target_length == 0:  # too long to be kept
+            loan.count = -1
+        loan.serial = serial
+        loan.version = version_of(<PyObject *>exchange.environ)
+        loan.exchange = exchange
+        exchange.hints = loan
         return 0
 
-    cdef dict build(self, const char *data, const RequestHead *head, EarlyHints hints):
-        cdef dict environ = PyDict_Copy(self.template)
+    cdef int refresh(self, dict environ, Held *held) except -1:
+        if held.remote_addr != <PyObject *>self.remote_addr:
+            environ[REMOTE_ADDR] = self.remote_addr
+            held.remote_addr = <PyObject *>self.remote_addr
+        if held.remote_port != <PyObject *>self.remote_port and self.remote_port is not None:
+            environ[REMOTE_PORT] = self.remote_port
+            held.remote_port = <PyObject *>self.remote_port
+        if held.target != <PyObject *>self.raw_uri:
+            environ[RAW_URI], environ[PATH_INFO] = self.raw_uri, self.path_info
+            environ[QUERY_STRING] = self.query_string
+            held.target = <PyObject *>self.raw_uri
+        return 0
+
+    cdef dict build(self, const char *data, const RequestHead *head, Loan loan):
+        cdef dict environ
         cdef Seen seen
         cdef uint32_t i
-        self.count = self.fixed if is_plain(data, head) and self.fixed + head.field_count <= ENTRIES else 0
+        self.refresh(self.template, &self.held)
+        environ = PyDict_Copy(self.template)
+        loan.held = self.held
+        loan.count = 0 if head.field_count <= <uint32_t>ENTRIES and is_plain(data, head) else -1
         if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
             environ[REQUEST_METHOD] = method_of(data, head.method)
         if head.minor_version == 0:
             environ[SERVER_PROTOCOL] = HTTP_1_0
         if head.authority.length and not head.flags & SEEN_HOST:
             environ[HTTP_HOST] = text_of(data, head.authority)
-        environ[EARLY_HINTS] = hints
+        environ[EARLY_HINTS] = loan
         memset(&seen, 0, sizeof(seen))
         for i in range(head.field_count):
-            self.add_field(environ, data, &head.fields[i], &seen)
+            self.add_field(environ, loan, data, &head.fields[i], &seen)
         return environ
 
-    # Make the spare environ that of `head`. False where that has other fields; the spare is of no use then.
-    cdef bint renew(self, const char *data, const RequestHead *head) except -1:
-        cdef Entry *entry = &self.entries[self.fixed]
+    # Put the fields of `head` into an environ that waits. False where it has other fields; it is of no use then.
+    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1:
+        cdef Entry *entry = loan.entries
         cdef const Field *field
         cdef NameSlot *slot
         cdef str value
         cdef uint32_t i
-        if self.fixed + head.field_count != <uint32_t>self.count or not is_plain(data, head):
+        if head.field_count != <uint32_t>loan.count or not is_plain(data, head):
             return False
         for i in range(head.field_count):
             field = &head.fields[i]
@@ -253,50 +274,31 @@ cdef class EnvironBuilder:
                 return False
             value = self.slot_value(slot, data + field.value.start, field.value.length)
             if <PyObject *>value != entry.value:
-                self.spare[<object>slot.key] = value
+                loan.environ[<object>slot.key] = value
                 entry.value = kept(slot, <PyObject *>value)
             entry += 1
         return True
 
     cdef int take_back(self, Exchange exchange) except -1:
+        cdef Loan loan = <Loan>exchange.hints
         cdef PyObject *environ = <PyObject *>exchange.environ
-        cdef PyObject *hints = <PyObject *>exchange.hints
         cdef int place
-        if exchange.hints is not None:
-            exchange.hints.exchange = None
-        if (
-            environ != self.lent or self.count == 0 or self.version == 0 or version_of(environ) != self.version
-            or Py_REFCNT(environ) != 1 or Py_REFCNT(hints) != 2
-        ):
-            exchange.environ = exchange.hints = None
+        if loan is None:
             return 0
-        self.lent = NULL
-        self.spare, self.hints = exchange.environ, exchange.hints
-        exchange.environ = exchange.hints = None
-        for place in range(self.fixed, self.count):
-            if self.entries[place].value == NULL:
-                self.spare[<object>self.entries[place].key] = NOTHING
-                self.serial = 0  # the fields have to be read again
-        return 0
-
-    cdef int take_remote(self, object remote_addr, object remote_port) except -1:
-        if remote_addr is not self.remote_addr:
-            self.put_in_all(REMOTE_ADDR, remote_addr)
-        if remote_port is not None:
-            self.put_in_all(REMOTE_PORT, remote_port)
-        self.remote_addr, self.remote_port = remote_addr, remote_port
-        return 0
-
-    # Into the template, and into the spare environ.
-    cdef int put_in_all(self, str key, object value) except -1:
-        if key not in self.places:  # REMOTE_PORT, with the first client that has a port
-            self.places[key] = self.fixed
-            self.fixed += 1
-            self.spare = None
-        self.template[key] = value
-        self.entries[<int>self.places[key]] = Entry(<PyObject *>key, <PyObject *>value)
-        if self.spare is not None:
-            self.spare[key] = value
+        loan.exchange = exchange.hints = None
+        if (
+            loan.count < 0 or self.spares == SPARES or loan.version == 0 or version_of(environ) != loan.version
+            or Py_REFCNT(environ) != 1 or Py_REFCNT(<PyObject *>loan) != 2  # in the environ and here
+        ):
+            exchange.environ = None
+            return 0
+        loan.environ, exchange.environ = exchange.environ, None
+        for place in range(loan.count):
+            if loan.entries[place].value == NULL:
+                loan.environ[<object>loan.entries[place].key] = NOTHING
+                loan.serial = 0
+        loan.next, self.spare = self.spare, loan
+        self.spares += 1
         return 0
 
     cdef int take_target(self, const char *data, const RequestHead *head) except -1:
@@ -309,15 +311,13 @@ cdef class EnvironBuilder:
             path = decode_path(data + head.path.start, head.path.length)
         elif head.path.length != head.target.length:
             path = text_of(data, head.path)
-        self.put_in_all(RAW_URI, target)
-        self.put_in_all(PATH_INFO, path)
-        self.put_in_all(QUERY_STRING, text_of(data, head.query))
+        self.raw_uri, self.path_info, self.query_string = target, path, text_of(data, head.query)
         if head.target.length <= TARGET_LIMIT:
             memcpy(self.target, data + head.target.start, head.target.length)
             self.target_length = head.target.length
         return 0
 
-    cdef int add_field(self, dict environ, const char *data, const Field *field, Seen *seen) except -1:
+    cdef int add_field(self, dict environ, Loan loan, const char *data, const Field *field, Seen *seen) except -1:
         cdef NameSlot *slot
         cdef uint64_t bit
         cdef str value
@@ -333,28 +333,25 @@ cdef class EnvironBuilder:
         slot = self.find(data + field.name.start, field.name.length, field.hash)
         if slot == NULL or seen.rare:
             seen.rare = True  # its key has no bit of its own: from here on the environ itself is asked
-            return self.add_rare_field(environ, data, field)
+            return self.add_rare_field(environ, loan, data, field)
         bit = <uint64_t>1 << (slot.index & 63)
         if seen.keys[slot.index >> 6] & bit:
-            return self.add_rare_field(environ, data, field)
+            return self.add_rare_field(environ, loan, data, field)
         seen.keys[slot.index >> 6] |= bit
         value = self.slot_value(slot, data + field.value.start, field.value.length)
         environ[<object>slot.key] = value
-        self.record(slot, value)
+        if loan.count >= 0:
+            loan.entries[loan.count] = Entry(slot.key, kept(slot, <PyObject *>value))
+            loan.count += 1
         return 0
-
-    cdef void record(self, const NameSlot *slot, object value) noexcept:
-        if self.count:
-            self.entries[self.count] = Entry(slot.key, kept(slot, <PyObject *>value))
-            self.count += 1
 
     # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by
     # "; ".
-    cdef int add_rare_field(self, dict environ, const char *data, const Field *field) except -1:
+    cdef int add_rare_field(self, dict environ, Loan loan, const char *data, const Field *field) except -1:
         cdef str key = key_of(data + field.name.start, field.name.length)
         cdef str value = text_of(data, field.value)
         cdef object before = environ.get(key)
-        self.count = 0  # what has no slot has no place in `entries`
+        loan.count = -1  # what has no slot has no place in `entries`
         if before is not None:
             value = f"{before}{'; ' if field.kind == COOKIE_FIELD else ','}{value}"
         environ[key] = value

@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from typing import Any, final
+from typing import Any
 
 class Exchange:
     remote_addr: str
@@ -12,7 +12,6 @@ class Exchange:
     @property
     def duration(self) -> float: ...
 
-@final
 class EarlyHints:
     def __call__(self, headers: Iterable[tuple[str, str]]) -> None: ...
 

@@ -1,6 +1,5 @@
 """The abstract surfaces `Exchange` (subclassed by protocols) and `Dispatcher` (subclassed by handlers)."""
 
-cimport cython
 from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport precise
@@ -59,7 +58,6 @@ cdef class Exchange:
         return False
 
 
-@cython.final
 cdef class EarlyHints:
     """wsgi.early_hints: sends 103 Early Hints (RFC 8297), as gunicorn has it.
 

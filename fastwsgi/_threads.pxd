@@ -36,8 +36,7 @@ cdef class Threads(Caller):
 
     cdef int put(self, Exchange exchange) except -1
     cdef Exchange take_first(self)
-    cdef int rouse_another(self) except -1
-    cdef int rouse(self) except -1
+    cdef int rouse_idle(self) except -1
     cdef void serve_safely(self, Seat seat, Exchange exchange) noexcept
     cdef int serve(self, Seat seat, Exchange exchange) except -1
     cdef int refuse_stale(self, int64_t now) except -1

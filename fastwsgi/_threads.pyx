@@ -2,8 +2,9 @@
 
 How it works: `dispatch` puts the exchange on a queue. A thread takes it, calls the application, sends what the socket
 takes at once and hands the exchange back. A thread that finds the queue empty falls asleep on a lock of its own; the
-one that fell asleep last is roused first, and only one is on its way at any time: it rouses the next when it finds more
-than it can take. So requests that block spread over all the threads, and a burst of short ones costs few switches of
+one that fell asleep last is roused first, when the reactor is through with all that is ready, because before that it
+would only wait for the GIL. And only one is on its way at any time: it rouses the next when it finds more than it can
+take. So requests that block spread over all the threads, and a burst of short ones costs few switches of
 threads. It costs the fewest where nobody rouses the next; so that ends when PATIENCE requests in a row have been short,
 until one is not. The next request, or the next second, still rouses one then.
 
@@ -87,7 +88,7 @@ cdef class Threads(Caller):
         """Let the threads end as soon as they have nothing to do."""
         self.closed = True
         while self.idle is not None:
-            self.rouse()
+            self.rouse_idle()
 
     cdef int dispatch(self, Exchange exchange) except -1:
         exchange.waited = 0
@@ -115,7 +116,7 @@ cdef class Threads(Caller):
             self.last.next = exchange
         self.last = exchange
         self.length += 1
-        return self.rouse_another()
+        return 0
 
     cdef Exchange take_first(self):
         cdef Exchange exchange = self.first
@@ -126,10 +127,12 @@ cdef class Threads(Caller):
             self.length -= 1
         return exchange
 
-    cdef int rouse_another(self) except -1:
-        return self.rouse() if self.idle is not None and not self.rousing else 0
+    def rouse(self):
+        """Have a thread take what waits, where one is free and none is on its way. Called before the reactor waits."""
+        if self.first is not None and self.idle is not None and not self.rousing:
+            self.rouse_idle()
 
-    cdef int rouse(self) except -1:
+    cdef int rouse_idle(self) except -1:
         cdef Seat seat = self.idle
         self.idle, seat.next = seat.next, None
         self.idle_count -= 1
@@ -150,8 +153,8 @@ cdef class Threads(Caller):
                 seat.lock.acquire()
                 self.rousing = False
             else:
-                if self.eagerness and self.first is not None:
-                    self.rouse_another()
+                if self.eagerness:
+                    self.rouse()
                 self.serve_safely(seat, exchange)
 
     # What fails here is not the application's: `noexcept` hands it to sys.unraisablehook, and the thread goes on.
@@ -192,8 +195,6 @@ cdef class Threads(Caller):
         """End what has waited or run for too long. To be called once a second by the reactor."""
         cdef int64_t now = self.clock.now()
         cdef Seat seat
-        if self.first is not None:
-            self.rouse_another()
         if self.queue_timeout:
             self.refuse_stale(now)
         if self.request_timeout:

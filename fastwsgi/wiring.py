@@ -101,6 +101,7 @@ class Server:
     def run_threads(self, threads: Threads) -> None:
         """Run the application in `threads`."""
         self.threads = threads
+        self.reactor.before_wait(threads.rouse)
         self.reactor.every_second(threads.sweep)
 
     def listen(

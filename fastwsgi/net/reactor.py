@@ -129,6 +129,7 @@ class Reactor:
         # batch may take long, and what arrives meanwhile is not late for it.
         self.moment = self.clock.monotonic()
         self._next_sweep = self.moment + SWEEP_SECONDS
+        self._before_wait: Callable[[], object] | None = None
         self._sweeps: tuple[Callable[[], object], ...] = ()
         self._postponed = 0
         self._handlers: list[Handler] = [VACANT] * 64
@@ -178,6 +179,10 @@ class Reactor:
         """Call `callback` on the reactor's thread, at most once in a second of the clock."""
         self._sweeps += (callback,)
 
+    def before_wait(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the reactor's thread before each `epoll_wait`. It must not raise."""
+        self._before_wait = callback
+
     def every_wake(self, callback: Callable[[], object]) -> None:
         """Call `callback` on the reactor's thread after `wake` was called, once for many calls.
 
@@ -201,11 +206,13 @@ class Reactor:
     def _loop(self, timeout: float | None, *, once: bool) -> int:
         # What every turn needs is a local: each attribute read here is read for every request.
         poll, handlers, removed = self._poll, self._handlers, self._removed
-        monotonic = self.clock.monotonic
+        monotonic, before_wait = self.clock.monotonic, self._before_wait
         now = monotonic()
         while True:
             if removed:
                 self._settle()
+            if before_wait is not None:
+                before_wait()
             wait = self._next_sweep - now
             if timeout is not None and timeout < wait:
                 wait = timeout
