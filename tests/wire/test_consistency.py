@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.loop import Transport
+from tests.support.models import Model
 from tests.wire import apps
 from tests.wire.bench import Bench, Benches
 from tests.wire.corpus import load_cases
@@ -88,9 +89,11 @@ def outcome_of(bench: Bench, pieces: list[bytes], half_close: bool) -> tuple[Any
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_pieces_change_nothing(benches: Benches, transport: Transport, seed: int) -> None:
+def test_pieces_change_nothing(
+    benches: Benches, transport: Transport, model: Model, seed: int
+) -> None:
     chance = random.Random(seed)
-    bench = benches.get(transport, {})
+    bench = benches.get(transport, model, {})
     for _ in range(INPUTS):
         data, half_close = mutated(chance), chance.random() < 0.3
         count = min(len(data) - 1, chance.choice((1, 2, 5, 20)))
