@@ -16,8 +16,8 @@ def app(environ, start_response):
     body = {"/pid": str(os.getpid()), "/version": VERSION}.get(path, "hello")
     if path == "/hold":
         # Blocks until the test opens the other end: an event, not a time.
-        os.close(os.open(HERE / "started", os.O_WRONLY))
-        os.close(os.open(HERE / "hold", os.O_RDONLY))
+        os.close(os.open(HERE / ("started" + environ["QUERY_STRING"]), os.O_WRONLY))
+        os.close(os.open(HERE / ("hold" + environ["QUERY_STRING"]), os.O_RDONLY))
         body = "held"
     elif path == "/cwd":
         body = os.getcwd()

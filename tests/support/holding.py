@@ -5,23 +5,27 @@ from pathlib import Path
 
 from tests.support.server import ServerProcess
 
-REQUEST = "GET {} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+REQUEST = "GET {}?{} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
 class HeldRequest:
     """A request whose application call has begun, and returns after `release`.
 
-    The application opens the FIFO `started` in `folder` for writing, then `hold` for reading.
+    The application opens the FIFO `started` in `folder` for writing, then `hold` for reading; both with `name`
+    behind them, so that several requests are held at once.
     """
 
-    def __init__(self, server: ServerProcess, folder: Path, path: str = "/hold") -> None:
-        self.hold = folder / "hold"
-        for fifo in (self.hold, folder / "started"):
+    def __init__(
+        self, server: ServerProcess, folder: Path, path: str = "/hold", *, name: str = ""
+    ) -> None:
+        self.hold = folder / f"hold{name}"
+        started = folder / f"started{name}"
+        for fifo in (self.hold, started):
             if not fifo.exists():
                 os.mkfifo(fifo)
         self.client = server.connect()
-        self.client.sendall(REQUEST.format(path).encode())
-        os.close(os.open(folder / "started", os.O_RDONLY))
+        self.client.sendall(REQUEST.format(path, name).encode())
+        os.close(os.open(started, os.O_RDONLY))
 
     def release(self) -> None:
         os.close(os.open(self.hold, os.O_WRONLY))
