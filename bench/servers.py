@@ -64,7 +64,7 @@ GUNICORN = (
 GRANIAN = (
     *("{peers}", "-m", "granian", "apps:app", "--interface", "wsgi", "--http", "1"),
     *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
-    *("--no-access-log", "--no-ws", "--http1-pipeline-flush"),
+    *("--backpressure", "20000", "--no-access-log", "--no-ws", "--http1-pipeline-flush"),
 )
 BJOERN = "import bjoern; from apps import app; bjoern.run(app, '127.0.0.1', {port})"
 FASTPYSGI = "import fastpysgi; from apps import app; fastpysgi.run(app, '127.0.0.1', {port})"
