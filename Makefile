@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize bench bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -63,6 +63,10 @@ sanitize: build
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid and not pathological' \
 		$(or $(TESTS),$(SANITIZED))
+
+# The long forms: make chaos SCENARIO=S9 MODEL=inline
+chaos: build
+	$(BIN)/python -m tests.chaos $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)

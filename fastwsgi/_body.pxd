@@ -1,6 +1,8 @@
-# A request body: collected while it arrives, then the application's wsgi.input.
+# A request body: collected while it arrives, then, or meanwhile, the application's wsgi.input.
 
 from libc.stdint cimport int64_t
+
+from fastwsgi._exchange cimport Exchange
 
 
 cdef class RequestBody:
@@ -12,6 +14,8 @@ cdef class RequestBody:
     cdef object open_file             # returns a new temporary file, open for reading and writing
     cdef object file
     cdef readonly int64_t received    # bytes so far
+    cdef Exchange source              # asked for more while the application reads; None: there is no more to come
+    cdef object error                 # why there is not, where the body is incomplete; raised by every read
 
     # Take bytes from the wire. Raises OSError where the temporary file cannot take them.
     cdef int collect(self, const char *data, size_t size) except -1
@@ -20,6 +24,8 @@ cdef class RequestBody:
     # Release memory and file.
     cdef int close(self) except -1
 
+    # Have `wanted` bytes in memory behind the position, or all there are.
+    cdef int need(self, size_t wanted) except -1
     cdef int spool(self) except -1
     cdef bytes take(self, size_t length)
     cdef size_t left_in_file(self, object size) except? 0

@@ -3,13 +3,16 @@
 How it works: bytes are collected in memory up to a limit, beyond it in an unnamed temporary file. Memory grows with
 what has arrived, never with what a Content-Length promises. When the body is complete the same object is wsgi.input.
 
+A body that is streamed is wsgi.input from the start. It has a `source`, which it asks for more when a read needs more
+than there is; so nothing is taken from the client that nobody wants, and nothing is spooled.
+
 Laws: a read never passes the end of the body, and the end is b"". The file has no name, so nothing is left behind.
 """
 
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, SIZE_MAX
 from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcpy, memmove
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
@@ -59,6 +62,19 @@ cdef class RequestBody:
         self.length = self.capacity = 0
         return 0
 
+    cdef int need(self, size_t wanted) except -1:
+        while self.length - self.position < wanted:
+            if self.error is not None:
+                raise self.error
+            if self.source is None:
+                return 0
+            if self.position:  # what was read makes room
+                self.length -= self.position
+                memmove(self.data, self.data + self.position, self.length)
+                self.position = 0
+            self.source.receive()
+        return 0
+
     cdef int rewind(self) except -1:
         if self.file is not None:
             self.file.seek(0)
@@ -68,6 +84,7 @@ cdef class RequestBody:
         free(self.data)
         self.data = NULL
         self.length = self.capacity = self.position = 0
+        self.source = None
         if self.file is not None:
             try:
                 self.file.close()
@@ -94,13 +111,22 @@ cdef class RequestBody:
         """Read at most `size` bytes; all that is left for a negative size or None. b"" at the end."""
         if self.file is not None:
             return self.file.read(self.left_in_file(size))
+        self.need(bounded(size, SIZE_MAX))
         return self.take(bounded(size, self.length - self.position))
 
     def readline(self, size=-1):
         """Read one line with its line feed, at most `size` bytes of it."""
+        cdef size_t here, end
         if self.file is not None:
             return self.file.readline(self.left_in_file(size))
-        return self.take(self.line_end(bounded(size, self.length - self.position)))
+        while True:
+            here = self.length - self.position
+            end = self.line_end(bounded(size, here))
+            if end < here or end == bounded(size, SIZE_MAX) or self.source is None and self.error is None:
+                return self.take(end)
+            if end and self.data[self.position + end - 1] == c"\n":
+                return self.take(end)
+            self.need(here + 1)
 
     def readlines(self, hint=-1):
         """Read the lines that are left; with a positive `hint` stop once so many bytes are read."""

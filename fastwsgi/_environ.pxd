@@ -3,6 +3,7 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
 
+from fastwsgi._exchange cimport EarlyHints, Exchange
 from fastwsgi._parser cimport Field, RequestHead, Span
 
 cdef enum:
@@ -46,6 +47,7 @@ cdef class EnvironBuilder:
     cdef int count                    # 0: it cannot be lent again
     cdef PyObject *lent               # borrowed; the environ built last
     cdef uint64_t version             # when it was built
+    cdef EarlyHints hints             # in `spare`
     cdef dict spare                   # an environ that has come back, holding `entries`; or None
     cdef uint64_t serial              # of the head it was built from
     cdef object remote_addr           # what the template has
@@ -55,16 +57,16 @@ cdef class EnvironBuilder:
     cdef dict indexes                 # key -> NameSlot.index
     cdef NameSlot slots[SLOTS]
 
-    # An environ for the head at `data`. `remote_addr` and `remote_port` are the client's, both str; the port is
-    # None for clients without one. Two calls with the same `serial` have the same head. Returns a dict nobody else
-    # holds.
-    cdef dict build(
-        self, const char *data, const RequestHead *head, uint64_t serial, object remote_addr, object remote_port
-    )
-    # The request is over: keep `environ` for the next one, if the caller alone holds it and it is as it was built.
-    cdef int take_back(self, PyObject *environ) except -1
+    # Make an environ for the head at `data`. `remote_port` is the client's, a str; None for clients without one. Two
+    # calls with the same `serial` have the same head. `exchange` is given the environ and the EarlyHints in it.
+    cdef int lend(
+        self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial, object remote_port
+    ) except -1
+    # The request is over: `exchange` loses its environ. That is kept for the next one, if nobody else holds it and it
+    # is as it was built.
+    cdef int take_back(self, Exchange exchange) except -1
 
-    cdef dict build_anew(self, const char *data, const RequestHead *head)
+    cdef dict build(self, const char *data, const RequestHead *head, EarlyHints hints)
     cdef bint renew(self, const char *data, const RequestHead *head) except -1
     cdef int put_in_all(self, str key, object value) except -1
     cdef int take_remote(self, object remote_addr, object remote_port) except -1

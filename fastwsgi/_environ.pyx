@@ -24,6 +24,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
+from fastwsgi._exchange cimport EarlyHints, Exchange
 from fastwsgi._parser cimport (
     CONTENT_LENGTH_FIELD,
     CONTENT_TYPE_FIELD,
@@ -89,6 +90,7 @@ cdef str HTTP_1_0 = "HTTP/1.0"
 cdef str GET = "GET"
 cdef str POST = "POST"
 cdef str HEAD = "HEAD"
+cdef str EARLY_HINTS = "wsgi.early_hints"
 cdef str SLASH = "/"
 cdef str NOTHING = ""
 
@@ -173,7 +175,7 @@ cdef class EnvironBuilder:
 
     def __init__(self, template):
         cdef int filler
-        self.template = {**template, REQUEST_METHOD: GET}
+        self.template = {**template, REQUEST_METHOD: GET, EARLY_HINTS: None}
         self.fixed = len(self.template)
         if self.fixed >= GROWN:
             raise ValueError(f"a template has fewer than {GROWN} keys")
@@ -196,28 +198,29 @@ cdef class EnvironBuilder:
             Py_XDECREF(self.slots[i].key)
             Py_XDECREF(self.slots[i].value)
 
-    cdef dict build(
-        self, const char *data, const RequestHead *head, uint64_t serial, object remote_addr, object remote_port
-    ):
-        cdef dict environ
-        if remote_addr is not self.remote_addr or remote_port is not self.remote_port:
-            self.take_remote(remote_addr, remote_port)
+    cdef int lend(
+        self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial, object remote_port
+    ) except -1:
+        if exchange.remote_addr is not self.remote_addr or remote_port is not self.remote_port:
+            self.take_remote(exchange.remote_addr, remote_port)
         if (
             head.target.length != self.target_length
             or memcmp(data + head.target.start, self.target, self.target_length) != 0
         ):
             self.take_target(data, head)
         if self.spare is not None and (serial == self.serial or self.renew(data, head)):
-            environ = self.spare
+            exchange.environ, exchange.hints = self.spare, self.hints
         else:
-            environ = self.build_anew(data, head)
-        self.spare = None
+            exchange.hints = EarlyHints.__new__(EarlyHints)
+            exchange.environ = self.build(data, head, exchange.hints)
+        exchange.hints.exchange = exchange
+        self.spare = self.hints = None
         self.serial = serial
-        self.lent = <PyObject *>environ
+        self.lent = <PyObject *>exchange.environ
         self.version = version_of(self.lent)
-        return environ
+        return 0
 
-    cdef dict build_anew(self, const char *data, const RequestHead *head):
+    cdef dict build(self, const char *data, const RequestHead *head, EarlyHints hints):
         cdef dict environ = PyDict_Copy(self.template)
         cdef Seen seen
         cdef uint32_t i
@@ -228,6 +231,7 @@ cdef class EnvironBuilder:
             environ[SERVER_PROTOCOL] = HTTP_1_0
         if head.authority.length and not head.flags & SEEN_HOST:
             environ[HTTP_HOST] = text_of(data, head.authority)
+        environ[EARLY_HINTS] = hints
         memset(&seen, 0, sizeof(seen))
         for i in range(head.field_count):
             self.add_field(environ, data, &head.fields[i], &seen)
@@ -254,15 +258,21 @@ cdef class EnvironBuilder:
             entry += 1
         return True
 
-    cdef int take_back(self, PyObject *environ) except -1:
+    cdef int take_back(self, Exchange exchange) except -1:
+        cdef PyObject *environ = <PyObject *>exchange.environ
+        cdef PyObject *hints = <PyObject *>exchange.hints
         cdef int place
+        if exchange.hints is not None:
+            exchange.hints.exchange = None
         if (
-            environ != self.lent or self.count == 0 or self.version == 0
-            or Py_REFCNT(environ) != 1 or version_of(environ) != self.version
+            environ != self.lent or self.count == 0 or self.version == 0 or version_of(environ) != self.version
+            or Py_REFCNT(environ) != 1 or Py_REFCNT(hints) != 2
         ):
+            exchange.environ = exchange.hints = None
             return 0
         self.lent = NULL
-        self.spare = <dict>environ
+        self.spare, self.hints = exchange.environ, exchange.hints
+        exchange.environ = exchange.hints = None
         for place in range(self.fixed, self.count):
             if self.entries[place].value == NULL:
                 self.spare[<object>self.entries[place].key] = NOTHING

@@ -25,6 +25,7 @@ cdef enum Progress:
 # `hand_back` where it ran elsewhere. Who runs elsewhere holds the GIL in every call, and nobody else calls meanwhile.
 cdef class Exchange:
     cdef dict environ                 # PEP 3333; belongs to the application once it was dispatched
+    cdef EarlyHints hints             # of `environ`
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
     cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef Exchange next                # of those that wait for a thread
@@ -54,17 +55,28 @@ cdef class Exchange:
     # Say that the body is over. `send_now`: something slow follows, so send before it. A body shorter than its
     # Content-Length ends the connection.
     cdef int finish(self, bint send_now) except -1
-    # Answer with an error of the server's own; only before `begin` succeeded.
-    cdef int fail(self, int status) except -1
+    # Answer with an error of the server's own (an `errors.Refusal`); only before `begin` succeeded.
+    cdef int fail(self, object refusal) except -1
     # End without a clean end, so that nobody takes the response for complete.
     cdef int abort(self) except -1
     # The handler, which ran elsewhere, is through.
     cdef int hand_back(self) except -1
     # From the reactor's thread, and only where `in_app`: end what runs elsewhere, with an error of the server's own
     # where nothing was sent. The handler sees to it that who runs it does not touch it any more.
-    cdef int cut(self, int status) except -1
+    cdef int cut(self, object refusal) except -1
+    # Send an interim 103 with these headers (RFC 8297), where the client understands one and no head was serialised.
+    # Raises ApplicationError for what must not reach the wire.
+    cdef int hint(self, object headers) except -1
+    # Take more of a request body that is read while it arrives: at least a byte, or its end. Waits for the client.
+    # Raises RequestBodyError.
+    cdef int receive(self) except -1
     # Whether a head was serialised.
     cdef bint begun(self) noexcept
+
+
+# wsgi.early_hints: stays with its environ, which may be lent to one exchange after the other.
+cdef class EarlyHints:
+    cdef Exchange exchange            # None where the environ is not lent
 
 
 # Decides where an exchange runs.

@@ -1,4 +1,5 @@
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, final
 
 class Exchange:
     remote_addr: str
@@ -10,5 +11,9 @@ class Exchange:
     def environ(self) -> dict[str, Any]: ...
     @property
     def duration(self) -> float: ...
+
+@final
+class EarlyHints:
+    def __call__(self, headers: Iterable[tuple[str, str]]) -> None: ...
 
 class Dispatcher: ...

@@ -1,5 +1,6 @@
 """The abstract surfaces `Exchange` (subclassed by protocols) and `Dispatcher` (subclassed by handlers)."""
 
+cimport cython
 from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport precise
@@ -36,7 +37,7 @@ cdef class Exchange:
     cdef int finish(self, bint send_now) except -1:
         raise NotImplementedError
 
-    cdef int fail(self, int status) except -1:
+    cdef int fail(self, object refusal) except -1:
         raise NotImplementedError
 
     cdef int abort(self) except -1:
@@ -45,11 +46,39 @@ cdef class Exchange:
     cdef int hand_back(self) except -1:
         raise NotImplementedError
 
-    cdef int cut(self, int status) except -1:
+    cdef int cut(self, object refusal) except -1:
+        raise NotImplementedError
+
+    cdef int hint(self, object headers) except -1:
+        raise NotImplementedError
+
+    cdef int receive(self) except -1:
         raise NotImplementedError
 
     cdef bint begun(self) noexcept:
         return False
+
+
+@cython.final
+cdef class EarlyHints:
+    """wsgi.early_hints: sends 103 Early Hints (RFC 8297), as gunicorn has it.
+
+    Called with a list of (name, value) headers, any number of times before the response begins; later, and for
+    clients that speak HTTP/1.0, it does nothing. Raises ApplicationError for headers that must not reach the wire.
+    """
+
+    def __call__(self, headers):
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
+            return
+        headers = list(headers)
+        if self.exchange is not exchange:  # it was cut off meanwhile
+            return
+        exchange.in_app = False
+        try:
+            exchange.hint(headers)
+        finally:
+            exchange.in_app = True
 
 
 cdef class Dispatcher:

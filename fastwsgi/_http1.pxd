@@ -66,6 +66,9 @@ cdef class Http1:
     cdef int64_t head_timeout
     cdef int64_t body_timeout
     cdef int64_t body_min_rate
+    cdef bint streams                 # bodies are read by the application while they arrive
+    cdef bytes health_path            # b"": none
+    cdef bint health_counts           # such requests are logged and counted
     cdef int64_t send_timeout
     cdef int64_t keepalive
     cdef int64_t keepalive_requests
@@ -115,6 +118,7 @@ cdef class Connection(Exchange):
     cdef Framing framing
     cdef bint head_only
     cdef bint http_1_0
+    cdef bint expects_continue        # of a body that is streamed
     cdef bint keeps_alive
     cdef bint lingers                 # input may follow that nobody will read
     cdef bint nonblocking             # the socket itself, for sendfile
@@ -129,6 +133,12 @@ cdef class Connection(Exchange):
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
+    cdef size_t stream(self, const char *data, size_t size) except? 0
+    cdef int await_input(self) except -1
+    cdef int break_off(self, int verdict) except -1
+    cdef bint asks_health(self, const char *data, const RequestHead *head) noexcept
+    cdef int answer_health(self) except -1
+    cdef int wait_for(self, short events, int64_t milliseconds) except -1
     cdef int parse(self, const char *data, size_t size) noexcept
     cdef int await_head(self, const RequestHead *head) except -1
     cdef int keep(self, const char *data, size_t size) except -1
@@ -136,11 +146,14 @@ cdef class Connection(Exchange):
     cdef int start_request(self, const char *data) except -1
     cdef bint collect(self, const char *data, size_t size) except -1
     cdef int run(self) except -1
+    cdef int go_on(self) except -1
+    cdef int beat(self) except -1
     cdef int refuse(self, int verdict) except -1
-    cdef int put_error(self, int status, str message, list headers) except -1
+    cdef int put_error(self, object refusal) except -1
     cdef int put_framing(self, int status, int64_t length) except -1
     cdef void tell_done(self) noexcept
     cdef int end_exchange(self) except -1
+    cdef int forget_exchange(self) except -1
     cdef int leave(self) except -1
     cdef int idle(self) except -1
     cdef int come_back(self) except -1

@@ -28,17 +28,17 @@ a while, then the socket is closed (RFC 9112 9.6). A response that could not be 
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, SIZE_MAX, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, ELSEWHERE, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
@@ -67,7 +67,7 @@ from fastwsgi._writer cimport (
     put_length,
 )
 
-from fastwsgi.errors import FAILURES, REASONS, REFUSALS, ClientGone
+from fastwsgi.errors import REASONS, REFUSALS, TOO_SLOW, ClientGone, RequestBodyError
 
 cdef extern from "<sys/socket.h>" nogil:
     const int MSG_DONTWAIT
@@ -106,6 +106,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     const uint32_t EPOLLET
 
 cdef extern from "<poll.h>" nogil:
+    const short POLLIN
     const short POLLOUT
     struct pollfd:
         int fd
@@ -152,6 +153,7 @@ for _state in range(7):
     ALLOWED[_state] = sum(1 << STATES.index(following) for following in TRANSITIONS[STATES[_state]])
 
 cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+cdef list HEALTH = [*PLAIN_TEXT, ("Cache-Control", "no-store")]
 cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
 
 
@@ -177,8 +179,9 @@ cdef class Http1:
         self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header,
         int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
-        int64_t body_min_rate, double send_timeout, double keepalive, int64_t keepalive_requests,
-        int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change, on_max_requests,
+        int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
+        double keepalive, int64_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
+        heartbeat, on_done, on_refusal, on_change, on_max_requests,
     ):
         self.reactor = reactor
         self.clock = clock
@@ -199,6 +202,9 @@ cdef class Http1:
         self.head_timeout = <int64_t>(header_timeout * 1000)
         self.body_timeout = <int64_t>(body_timeout * 1000)
         self.body_min_rate = body_min_rate
+        self.streams = request_streaming
+        self.health_path = health_path.encode()
+        self.health_counts = health_log
         self.send_timeout = <int64_t>(send_timeout * 1000)
         self.keepalive = <int64_t>(keepalive * 1000)
         self.keepalive_requests = keepalive_requests
@@ -329,8 +335,8 @@ cdef class Connection(Exchange):
             if self.state == WRITING:
                 if self.send_pending() == GONE:
                     self.lose()
-                elif self.pending is None and self.task is not None and self.http.dispatcher.resume(self) == OVER:
-                    self.leave()
+                elif self.pending is None and self.task is not None:
+                    self.go_on()
                 self.settle()
             elif self.state == RUNNING:
                 self.missed |= events
@@ -494,18 +500,22 @@ cdef class Connection(Exchange):
     cdef int start_request(self, const char *data) except -1:
         cdef Http1 http = self.http
         cdef RequestHead *head = &http.head
-        http.requests += 1
-        if http.requests == http.max_requests:
-            http.draining = True
-            if http.on_max_requests is not None:
-                http.on_max_requests()
+        cdef bint healthy = self.asks_health(data, head)
+        if not healthy or http.health_counts:
+            http.requests += 1
+            if http.requests == http.max_requests:
+                http.draining = True
+                if http.on_max_requests is not None:
+                    http.on_max_requests()
         self.http_1_0 = head.minor_version == 0
         self.head_only = head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
         self.keeps_alive = (
             head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
             and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
         )
-        self.environ = self.environs.build(data, head, http.serial, self.remote_addr, self.remote_port)
+        self.environs.lend(self, data, head, http.serial, self.remote_port)
+        if healthy:
+            return self.answer_health()
         if head.content_length <= 0 and not head.chunked:
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
@@ -515,9 +525,13 @@ cdef class Connection(Exchange):
             if self.chunks == NULL:
                 raise MemoryError
             reset_chunks(self.chunks)
-        self.body = RequestBody(http.memory_limit, http.open_spool)
+        self.body = RequestBody(SIZE_MAX if http.streams else http.memory_limit, http.open_spool)
         self.body_left = head.content_length
         self.body_since = http.clock.now()
+        if http.streams:
+            self.body.source = self
+            self.expects_continue = head.flags & EXPECTS_CONTINUE != 0
+            return self.run()
         self.deadline = self.body_since + http.body_timeout
         return self.enter(READING_BODY)
 
@@ -559,6 +573,108 @@ cdef class Connection(Exchange):
                 break
         return <ssize_t>offset
 
+    # -- a body that the application reads while it arrives, in its own thread or greenlet ----------------------------
+
+    cdef int receive(self) except -1:
+        cdef Http1 http = self.http
+        cdef ssize_t n = 0
+        cdef size_t used
+        if self.input_length:
+            used = self.stream(self.input, self.input_length)
+            if used == self.input_length:
+                return self.forget_input()
+            return self.keep(self.input + used, self.input_length - used)
+        if self.expects_continue:
+            self.expects_continue = False
+            append(self.gather(), b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+            self.push(None, NULL, 0)
+        while True:
+            n = recv(self.fd, http.scratch, SCRATCH_SIZE, MSG_DONTWAIT)
+            if n > 0:
+                break
+            if n == 0 or errno != EAGAIN and errno != EINTR:
+                self.break_off(INCOMPLETE_REQUEST)
+            self.await_input()
+        used = self.stream(http.scratch, <size_t>n)
+        return self.keep(http.scratch + used, <size_t>n - used) if used < <size_t>n else 0
+
+    # Take what belongs to the body; returns how many bytes that was.
+    cdef size_t stream(self, const char *data, size_t size) except? 0:
+        cdef size_t offset = 0, used = 0, length = 0
+        cdef const char *body = NULL
+        cdef int verdict = MORE
+        if self.chunks == NULL:
+            size = <size_t>min(<int64_t>size, self.body_left)
+            self.body.collect(data, size)
+            self.body_left -= <int64_t>size
+            if self.body_left == 0:
+                self.body.source = None
+            return size
+        while offset < size and verdict != DONE:
+            verdict = decode_chunks(
+                self.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
+            )
+            offset += used
+            if verdict == DATA:
+                self.body.collect(body, length)
+            elif verdict < 0:
+                self.break_off(verdict)
+            if self.http.body_limit and <int64_t>self.chunks.total > self.http.body_limit:
+                self.break_off(BODY_TOO_LARGE)
+        if verdict == DONE:
+            self.body.source = None
+        return offset
+
+    cdef int await_input(self) except -1:
+        cdef bint came = self.wait_for(POLLIN, self.http.body_timeout)
+        if self.task is None:
+            raise RequestBodyError(TOO_SLOW)
+        if not came or self.is_slow(self.http.clock.now()):
+            self.break_off(BODY_TIMEOUT)
+        return 0
+
+    # The body will never be complete: this read raises, and every further one.
+    cdef int break_off(self, int verdict) except -1:
+        self.keeps_alive = False
+        self.lingers = True
+        self.body.source = None
+        self.body.error = RequestBodyError(REFUSALS[verdict])
+        if self.http.on_refusal is not None:
+            self.http.on_refusal(self.remote_addr, REFUSALS[verdict])
+        raise self.body.error
+
+    # -- health --------------------------------------------------------------------------------------------------------
+
+    cdef bint asks_health(self, const char *data, const RequestHead *head) noexcept:
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(self.http.health_path)
+        return (
+            length != 0 and head.path.length == <uint32_t>length
+            and memcmp(data + head.path.start, PyBytes_AS_STRING(self.http.health_path), <size_t>length) == 0
+            and head.content_length <= 0 and not head.chunked
+            and (
+                head.method.length == 3 and memcmp(data + head.method.start, b"GET", 3) == 0
+                or head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
+            )
+        )
+
+    # Answered here, so that nothing the application does can hold it up.
+    cdef int answer_health(self) except -1:
+        cdef bytes body = b"leaving\n" if self.http.leaving else b"ok\n"
+        self.enter(RUNNING)
+        self.deadline = 0
+        self.mistake = None
+        if self.http.on_done is not None:
+            self.started = precise()
+        self.begin("503 Service Unavailable" if self.http.leaving else "200 OK", HEALTH, len(body))
+        self.write(body)
+        if self.http.health_counts:
+            self.end_exchange()
+        else:
+            self.forget_exchange()
+        return self.leave()
+
+    # -- the body before the application is called ---------------------------------------------------------------------
+
     # Store body bytes; False where there is no room for them and the request has been refused.
     cdef bint collect(self, const char *data, size_t size) except -1:
         try:
@@ -581,8 +697,7 @@ cdef class Connection(Exchange):
         self.enter(RUNNING)
         self.deadline = 0
         self.mistake = None
-        if self.http.heartbeat.buf != NULL:
-            (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
+        self.beat()
         if self.http.on_done is not None:
             self.started = precise()
         if self.writer is not None and self.http.dispatcher.is_elsewhere:
@@ -592,23 +707,41 @@ cdef class Connection(Exchange):
             return self.enter(WRITING)
         return self.leave() if progress == OVER else 0
 
+    cdef int go_on(self) except -1:
+        self.beat()
+        return self.leave() if self.http.dispatcher.resume(self) == OVER else 0
+
+    # The application is about to be called, and may keep this thread for long.
+    cdef int beat(self) except -1:
+        if self.http.heartbeat.buf != NULL:
+            (<double *>self.http.heartbeat.buf)[0] = self.http.clock.now() / 1000.0
+        return 0
+
     cdef int refuse(self, int verdict) except -1:
         refusal = REFUSALS[verdict]
-        self.environ = None
+        self.environs.take_back(self)
         self.keeps_alive = False
         self.lingers = True
         self.started = 0
-        self.put_error(refusal.status, refusal.message, PLAIN_TEXT)
+        self.put_error(refusal)
         if self.http.on_refusal is not None:
             self.http.on_refusal(self.remote_addr, refusal)
         self.end_exchange()
         return self.leave()
 
-    cdef int put_error(self, int status, str message, list headers) except -1:
-        cdef str line = f"{status} {REASONS[status]}"
-        cdef bytes body = f"{line}: {message}\n".encode()
-        self.begin(line, headers, len(body))
+    cdef int put_error(self, object refusal) except -1:
+        cdef str line = f"{refusal.status} {REASONS[refusal.status]}"
+        cdef bytes body = f"{line}: {refusal.message}\n".encode()
+        self.begin(line, LATER if refusal.status == 503 else PLAIN_TEXT, len(body))
         self.write(body)
+        return 0
+
+    cdef int hint(self, object headers) except -1:
+        if self.begun() or self.http_1_0 or self.state != RUNNING:
+            return 0
+        self.gather()
+        self.writer.put_interim(headers)
+        self.push(None, NULL, 0)
         return 0
 
     cdef bint begun(self) noexcept:
@@ -622,6 +755,9 @@ cdef class Connection(Exchange):
         if http.on_done is not None:
             self.status = status
             self.headers = headers
+        if self.body is not None and self.body.source is not None:  # nobody may ever read the rest
+            self.keeps_alive = False
+            self.lingers = True
         if self.writer.dropped is not None:
             self.mistake = f"the hop-by-hop header {self.writer.dropped} was left out of the response"
         # An interim status as the final one leaves nothing to rely on.
@@ -708,9 +844,9 @@ cdef class Connection(Exchange):
         return flow
 
     cdef int wait(self) except -1:
-        cdef pollfd ready
         cdef int64_t waiting
         cdef Segment segment
+        cdef bint came
         while True:
             if self.push(None, NULL, 0) == GONE or self.send_pending() == GONE:
                 raise ClientGone
@@ -721,11 +857,20 @@ cdef class Connection(Exchange):
                     waiting += segment.left
             if waiting <= self.http.high_water:
                 return 0
-            ready.fd, ready.events, ready.revents = self.fd, POLLOUT, 0
-            with nogil:
-                waiting = poll(&ready, 1, <int>self.http.send_timeout)
-            if waiting == 0 or self.task is None:  # too slow, or cut off meanwhile
+            came = self.wait_for(POLLOUT, self.http.send_timeout)
+            if not came or self.task is None:  # too slow, or cut off meanwhile
                 raise ClientGone
+
+    # Block until the socket is ready. Returns whether it is, or may be.
+    cdef int wait_for(self, short events, int64_t milliseconds) except -1:
+        cdef pollfd ready
+        cdef int found
+        ready.fd, ready.events, ready.revents = self.fd, events, 0
+        with nogil:
+            found = poll(&ready, 1, <int>milliseconds)
+        if found < 0:
+            PyErr_CheckSignals()
+        return found != 0
 
     cdef int finish(self, bint send_now) except -1:
         if self.framing == BY_CHUNKS:
@@ -736,18 +881,18 @@ cdef class Connection(Exchange):
         self.end_exchange()
         return self.push(None, NULL, 0) if send_now else 0
 
-    cdef int fail(self, int status) except -1:
-        self.put_error(status, FAILURES[status], LATER if status == 503 else PLAIN_TEXT)
+    cdef int fail(self, object refusal) except -1:
+        self.put_error(refusal)
         return self.end_exchange()
 
-    cdef int cut(self, int status) except -1:
+    cdef int cut(self, object refusal) except -1:
         if self.task is None:  # all is said; only the iterable's close() still runs
             self.keeps_alive = False
         elif self.begun():
             self.abort()
         else:
             self.keeps_alive = False
-            self.fail(status)
+            self.fail(refusal)
         self.lingers = True
         return self.hand_back()
 
@@ -765,7 +910,10 @@ cdef class Connection(Exchange):
     cdef int end_exchange(self) except -1:
         if self.http.on_done is not None:
             self.tell_done()
-            self.status = self.headers = None
+        return self.forget_exchange()
+
+    cdef int forget_exchange(self) except -1:
+        self.status = self.headers = None
         self.answered += 1
         if self.body is not None:
             self.body.close()
@@ -780,8 +928,7 @@ cdef class Connection(Exchange):
 
     # The handler has left the exchange.
     cdef int leave(self) except -1:
-        self.environs.take_back(<PyObject *>self.environ)
-        self.environ = None
+        self.environs.take_back(self)
         if self.state == RUNNING and self.keeps_alive:
             return self.enter(IDLE)
         return 0 if self.state == WRITING else self.enter(WRITING)
@@ -789,8 +936,7 @@ cdef class Connection(Exchange):
     cdef int hand_back(self) except -1:
         if self.state != RUNNING:  # it was cut off
             return 0
-        self.environs.take_back(<PyObject *>self.environ)
-        self.environ = None
+        self.environs.take_back(self)
         if (
             self.push(None, NULL, 0) == GO_ON and self.keeps_alive and self.missed == 0 and self.input_length == 0
         ):
@@ -1003,7 +1149,7 @@ cdef class Connection(Exchange):
         if self.framing != UNDECIDED:
             self.keeps_alive = False
             self.end_exchange()
-        self.environ = None
+        self.environs.take_back(self)
         return self.close()
 
     # What is on its way is given up: the client sees that the response is not complete, however it would have ended,

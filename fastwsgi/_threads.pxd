@@ -23,6 +23,7 @@ cdef class Threads(Caller):
     cdef Seat idle                    # the one that fell asleep last
     cdef int idle_count
     cdef bint rousing                 # one was roused and has not come yet
+    cdef int eagerness                # short requests in a row until none rouses the next
     cdef bint closed
     cdef Exchange first               # of those that wait for a thread
     cdef Exchange last
@@ -35,6 +36,7 @@ cdef class Threads(Caller):
 
     cdef int put(self, Exchange exchange) except -1
     cdef Exchange take_first(self)
+    cdef int rouse_another(self) except -1
     cdef int rouse(self) except -1
     cdef void serve_safely(self, Seat seat, Exchange exchange) noexcept
     cdef int serve(self, Seat seat, Exchange exchange) except -1

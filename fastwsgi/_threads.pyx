@@ -2,9 +2,10 @@
 
 How it works: `dispatch` puts the exchange on a queue. A thread takes it, calls the application, sends what the socket
 takes at once and hands the exchange back. A thread that finds the queue empty falls asleep on a lock of its own; the
-one that fell asleep last is roused first. Only one is on its way at any time: it rouses the next when it finds more
-than it can take. So a burst of short requests costs one switch of threads and not one for each of them, while requests
-that block spread over all the threads.
+one that fell asleep last is roused first, and only one is on its way at any time: it rouses the next when it finds more
+than it can take. So requests that block spread over all the threads, and a burst of short ones costs few switches of
+threads. It costs the fewest where nobody rouses the next; so that ends when PATIENCE requests in a row have been short,
+until one is not. The next request, or the next second, still rouses one then.
 
 Laws: the GIL guards everything here, and whatever runs between two lines of a method runs no Python code and does not
 release it. The queue is first in, first out, and bounded. A request that overruns `request_timeout` is taken from its
@@ -15,11 +16,17 @@ it returns.
 cimport cython
 from libc.stdint cimport int64_t
 
-from fastwsgi._clock cimport Clock
+from fastwsgi._clock cimport Clock, precise
 from fastwsgi._exchange cimport ELSEWHERE, Exchange, OVER
 from fastwsgi._wsgi cimport Caller, StartResponse
 
 import threading
+
+from fastwsgi.errors import APPLICATION_FAILED, BUSY, TOO_SLOW
+
+cdef enum:
+    PATIENCE = 1000                   # requests
+    SHORT = 1000000                   # nanoseconds
 
 # PEP 3333 leaves names with a server's own prefix to it.
 cdef str QUEUE_SECONDS = "fastwsgi.queue_seconds"
@@ -53,6 +60,7 @@ cdef class Threads(Caller):
         self.queue_timeout = <int64_t>(queue_timeout * 1000)
         self.request_timeout = <int64_t>(request_timeout * 1000)
         self.on_overdue = on_overdue
+        self.eagerness = PATIENCE
         self.seats = []
         for number in range(1, threads + 1):
             seat = Seat()
@@ -74,7 +82,7 @@ cdef class Threads(Caller):
 
     cdef int dispatch(self, Exchange exchange) except -1:
         if self.max_queue and self.length >= self.max_queue + self.idle_count:
-            exchange.fail(503)
+            exchange.fail(BUSY)
             return OVER
         self.put(exchange)
         return ELSEWHERE
@@ -97,7 +105,7 @@ cdef class Threads(Caller):
             self.last.next = exchange
         self.last = exchange
         self.length += 1
-        return self.rouse() if self.idle is not None and not self.rousing else 0
+        return self.rouse_another()
 
     cdef Exchange take_first(self):
         cdef Exchange exchange = self.first
@@ -107,6 +115,9 @@ cdef class Threads(Caller):
                 self.last = None
             self.length -= 1
         return exchange
+
+    cdef int rouse_another(self) except -1:
+        return self.rouse() if self.idle is not None and not self.rousing else 0
 
     cdef int rouse(self) except -1:
         cdef Seat seat = self.idle
@@ -129,8 +140,8 @@ cdef class Threads(Caller):
                 seat.lock.acquire()
                 self.rousing = False
             else:
-                if self.first is not None and self.idle is not None and not self.rousing:
-                    self.rouse()
+                if self.eagerness and self.first is not None:
+                    self.rouse_another()
                 self.serve_safely(seat, exchange)
 
     # What fails here is not the application's: `noexcept` hands it to sys.unraisablehook, and the thread goes on.
@@ -139,21 +150,25 @@ cdef class Threads(Caller):
             self.serve(seat, exchange)
         except BaseException:
             seat.exchange = None
-            exchange.cut(500)
+            exchange.cut(APPLICATION_FAILED)
             raise
 
     cdef int serve(self, Seat seat, Exchange exchange) except -1:
-        cdef int64_t now = self.clock.now()
+        cdef int64_t now = self.clock.now(), start = precise()
         if exchange.task is None:  # it was cancelled while it waited
             return 0
         exchange.waited = now - exchange.queued
         if self.queue_timeout and exchange.waited > self.queue_timeout:
-            exchange.fail(503)
+            exchange.fail(BUSY)
             return exchange.hand_back()
         if exchange.waited:
             exchange.environ[QUEUE_SECONDS] = exchange.waited / 1000.0
         seat.exchange, seat.since = exchange, now
         self.answer(exchange, True)
+        if precise() - start > SHORT:
+            self.eagerness = PATIENCE
+        elif self.eagerness:
+            self.eagerness -= 1
         if seat.exchange is None:
             seat.stuck = False
             return 0
@@ -166,6 +181,8 @@ cdef class Threads(Caller):
         """End what has waited or run for too long. To be called once a second by the reactor."""
         cdef int64_t now = self.clock.now()
         cdef Seat seat
+        if self.first is not None:
+            self.rouse_another()
         if self.queue_timeout:
             self.refuse_stale(now)
         if self.request_timeout:
@@ -179,7 +196,7 @@ cdef class Threads(Caller):
             exchange = self.take_first()
             if exchange.task is not None:
                 exchange.waited = now - exchange.queued
-                exchange.fail(503)
+                exchange.fail(BUSY)
                 exchange.hand_back()
         return 0
 
@@ -194,7 +211,7 @@ cdef class Threads(Caller):
         seat.stuck = True
         if exchange.task is not None:
             (<StartResponse>exchange.task).exchange = None
-        exchange.cut(504)
+        exchange.cut(TOO_SLOW)
         for other in self.seats:
             stuck += other.stuck
         self.on_overdue(environ, seat.thread, (now - seat.since) / 1000.0, stuck)

@@ -63,6 +63,9 @@ cdef class HeadWriter:
     # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
     cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1
 
+    # Append a whole 103 Early Hints (RFC 8297) with these headers. Raises ApplicationError likewise.
+    cdef int put_interim(self, object headers) except -1
+
     cdef int put_status(self, Output *out, object status) except -1
     cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1
     cdef int learn(

@@ -234,6 +234,20 @@ cdef class HeadWriter:
             raise
         return 0
 
+    cdef int put_interim(self, object headers) except -1:
+        cdef size_t before = self.out.length
+        cdef ResponseHead head
+        head.content_length = -1
+        try:
+            append(&self.out, b"HTTP/1.1 103 Early Hints\r\n", 26)
+            self.put_fields(&self.out, headers, &head)
+            if head.content_length >= 0:  # RFC 9110 8.6
+                raise ApplicationError("an interim response has no Content-Length")
+        except BaseException:
+            self.out.length = before
+            raise
+        return append(&self.out, b"\r\n", 2)
+
     # "HTTP/1.1 NNN reason" CR LF; returns NNN.
     cdef int put_status(self, Output *out, object status) except -1:
         cdef Py_ssize_t length

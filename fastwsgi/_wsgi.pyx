@@ -18,7 +18,15 @@ import io
 import os
 import stat
 
-from fastwsgi.errors import ApplicationError, ClientGone, CutOffError
+from fastwsgi.errors import (
+    APPLICATION_FAILED,
+    TOO_SLOW,
+    ApplicationError,
+    ClientGone,
+    CutOffError,
+    RequestBodyError,
+    RequestTimeout,
+)
 
 cdef object END = object()
 
@@ -225,6 +233,12 @@ cdef bint reads_its_descriptor(object filelike) except -1:
     return type(filelike) is io.FileIO or not isinstance(filelike, io.IOBase)
 
 
+cdef object answer_to(object error):
+    if isinstance(error, RequestBodyError):
+        return error.refusal
+    return TOO_SLOW if isinstance(error, RequestTimeout) else APPLICATION_FAILED
+
+
 @cython.final
 cdef class OpenFile:
     """A file descriptor that is closed with the last reference to it."""
@@ -314,12 +328,12 @@ cdef class Caller(Dispatcher):
         if start.exchange is None:  # it was cut off: what the application does now is of no interest any more
             return self.conclude(exchange, start)
         exchange.in_app = False
-        if not isinstance(error, ClientGone):
+        if not isinstance(error, (ClientGone, RequestBodyError)):
             self.on_error(exchange.environ, error)
         if exchange.begun():
             exchange.abort()
         else:
-            exchange.fail(500)
+            exchange.fail(answer_to(error))
         return self.conclude(exchange, start)
 
 

@@ -17,8 +17,26 @@ class ApplicationError(FastWSGIError):
     """The application broke PEP 3333; nothing of what it asked for reaches the wire."""
 
 
+class RequestTimeout(BaseException):
+    """The application spent too long on one request: raised in the midst of it.
+
+    No Exception, so that an application that catches those lets it through.
+    """
+
+
 class ClientGone(FastWSGIError):
     """The client left, or stopped reading, while the application was writing. Nobody's fault."""
+
+
+class RequestBodyError(FastWSGIError, OSError):
+    """The client did not send the body it announced, while the application was reading it.
+
+    An OSError, as applications expect of a read that fails; `refusal` is what the client is told.
+    """
+
+    def __init__(self, refusal: "Refusal") -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class CutOffError(FastWSGIError):
@@ -71,12 +89,10 @@ REASONS = {
     507: "Insufficient Storage",
 }
 
-# What a client is told that got no answer of the application's.
-FAILURES = {
-    500: "the application failed",
-    503: "too many requests wait for the application",
-    504: "the application took too long",
-}
+# What a client is told that gets no answer of the application's.
+APPLICATION_FAILED = Refusal(500, "the application failed")
+BUSY = Refusal(503, "too many requests wait for the application")
+TOO_SLOW = Refusal(504, "the application took too long")
 
 REFUSALS = {
     -10: Refusal(400, "the request line is malformed"),

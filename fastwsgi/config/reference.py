@@ -13,6 +13,9 @@ Made from the rows of `fastwsgi/config/settings.py` by `make docs`; a test compa
 
 A setting comes from, lowest first: its default and the environment (`PORT`, `WEB_CONCURRENCY`), the configuration file,
 `GUNICORN_CMD_ARGS` and `FASTWSGI_CMD_ARGS`, the command line. `fastwsgi --print-config` says which it was.
+
+[concurrency.md](concurrency.md) says which execution model to take when, and how the settings of load, time and health
+work together.
 """
 
 

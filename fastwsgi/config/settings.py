@@ -13,6 +13,7 @@ Laws:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar, overload
 
@@ -464,6 +465,13 @@ class Settings:
         text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
         " TERM on.",
     )
+    health_log = Setting(
+        flag,
+        False,
+        "--health-log",
+        section="Server mechanics",
+        text="Write requests for health_path to the access log, and count them for max_requests.",
+    )
     server_header = Setting(
         field_value,
         "fastwsgi",
@@ -489,7 +497,8 @@ class Settings:
         "--access-logformat",
         section="Logging",
         metavar="STRING",
-        text="The form of such a line.",
+        text="The form of such a line. Of gunicorn's atoms there are all; %(Q)s is the time in"
+        " milliseconds, part of the others, until a thread was free.",
     )
     errorlog = Setting(
         string,
@@ -551,6 +560,12 @@ class Settings:
     def effective_class(self) -> str:
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a worker may be silent: inline, that is busy with one request."""
+        limits = (self.timeout, self.request_timeout if self.execution == "inline" else 0)
+        return min(filter(None, limits), default=math.inf)
 
     @property
     def remarks(self) -> list[str]:

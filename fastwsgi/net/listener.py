@@ -7,9 +7,10 @@ them for a connection, not all.
 
 Laws:
 
-1. Out of file descriptors is a state, not an error: the spare descriptor is given up, one waiting
-   client is accepted and closed, so that it gets a clear end instead of silence, and accepting
-   rests until the next sweep. One line is logged in `LOG_SECONDS`, however long it lasts.
+1. Out of file descriptors is a state, not an error: accepting rests until a connection is closed,
+   or the next sweep. Once a second the spare descriptor is given up and one waiting client is
+   accepted and closed, so that it gets a clear end instead of silence. One line is logged in
+   `LOG_SECONDS`, however long it lasts.
 2. An error that concerns only the connection that was about to be accepted is passed over.
 3. A descriptor the factory failed on is closed; it is the factory's once it returned.
 4. Draining accepts what the kernel had queued, then leaves the socket alone for good.
@@ -40,6 +41,10 @@ BATCH: Final = 32
 SHARED_BATCH: Final = 8
 
 LOG_SECONDS: Final = 10.0
+
+# Bytes that the kernel takes of an answer before it can send them (tcp(7)). Without a bound it
+# takes megabytes for a client that reads nothing, and keeps them after the connection is closed.
+UNSENT: Final = 262144
 
 # What accept(2) returns for a connection that failed while it was queued, or that a firewall
 # refused.
@@ -118,7 +123,7 @@ class State(enum.Enum):
 
     ACCEPTING = "accepting"
     FULL = "full"  # until resume(): the worker has as many connections as it may
-    STARVED = "starved"  # until the next sweep: the system refused a descriptor or memory
+    STARVED = "starved"  # until resume() or the next sweep: no descriptor or memory was to be had
     STOPPED = "stopped"
 
 
@@ -153,6 +158,7 @@ class Listener:
         self._backlog = backlog
         self._draining = False
         self._spare = -1
+        self._may_turn_away = True
         self._log = logging.getLogger("fastwsgi.error")
         self._log_after = 0.0
         sock.setblocking(False)
@@ -175,8 +181,8 @@ class Listener:
             self._leave(State.FULL)
 
     def resume(self) -> None:
-        """Accept again after `pause`."""
-        if self.state is State.FULL:
+        """Accept again after `pause`, or when what was wanting may have been given back."""
+        if self.state in (State.FULL, State.STARVED):
             self._start()
 
     def drain(self) -> None:
@@ -237,9 +243,10 @@ class Listener:
         self._log.exception("Could not take a connection on %s", display(self.sock))
 
     def _starve(self, error: OSError) -> None:
-        """Rest until the next sweep; without it, the event that cannot be answered would spin."""
+        """Rest for a while; without it, the event that cannot be answered would spin."""
         self._leave(State.STARVED)
-        if error.errno in NO_DESCRIPTOR_LEFT:
+        if error.errno in NO_DESCRIPTOR_LEFT and self._may_turn_away:
+            self._may_turn_away = False
             self._turn_one_away()
         now = self._reactor.clock.monotonic()
         if now >= self._log_after:
@@ -261,6 +268,7 @@ class Listener:
         self._keep_spare()
 
     def _each_second(self) -> None:
+        self._may_turn_away = True
         if self._spare < 0 and self.state is not State.STOPPED:
             self._keep_spare()
         if self.state is State.STARVED:
@@ -355,8 +363,7 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Accepted sockets inherit it: one call here instead of one for each connection.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(sock)
         sock.setblocking(False)
         sock.bind(where)
         sock.listen(backlog)
@@ -364,6 +371,12 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
         sock.close()
         raise
     return sock
+
+
+def _tune(sock: socket.socket) -> None:
+    """Set what accepted sockets inherit: one call here instead of one for each connection."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 def _bind_unix(path: str, backlog: int, umask: int) -> socket.socket:
@@ -409,7 +422,7 @@ def _adopt(fd: int) -> socket.socket:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise OSError(errno.EINVAL, f"File descriptor {fd} is not a listening socket")
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _tune(sock)
         sock.set_inheritable(False)
         sock.setblocking(False)
     except BaseException:

@@ -27,6 +27,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from types import FrameType
 from typing import Final, Protocol
 
 from fastwsgi._clock import Clock
@@ -100,6 +101,17 @@ class _WakeUp:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def called(frame: FrameType | None) -> FrameType | None:
+    """The frame that a reactor's loop called on the way to `frame`.
+
+    None where the loop itself is what runs, or no loop does.
+    """
+    above = None
+    while frame is not None and frame.f_code is not Reactor._loop.__code__:
+        above, frame = frame, frame.f_back
+    return None if frame is None else above
 
 
 class Reactor:

@@ -35,7 +35,10 @@ MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noq
 
 
 class Finished(Protocol):
-    """What an exchange offers when it is over. `duration` is in seconds."""
+    """What an exchange offers when it is over.
+
+    `duration` is in seconds; `waited` in milliseconds, the part of it until a thread was free.
+    """
 
     @property
     def environ(self) -> Mapping[str, Any]: ...
@@ -47,6 +50,8 @@ class Finished(Protocol):
     def body_bytes(self) -> int: ...
     @property
     def duration(self) -> float: ...
+    @property
+    def waited(self) -> int: ...
     @property
     def remote_addr(self) -> str: ...
 
@@ -125,6 +130,7 @@ class Refused:
     headers: Sequence[tuple[str, str]] = ()
     body_bytes = 0
     duration = 0.0
+    waited = 0
     remote_addr = ""
 
 
@@ -282,5 +288,6 @@ ATOMS: Final[Mapping[str, Atom]] = {
     "M": lambda exchange: microseconds(exchange) // 1_000,
     "D": microseconds,
     "L": decimal_seconds,
+    "Q": lambda exchange: exchange.waited,  # not gunicorn's, which has no queue to speak of
     "p": process,
 }

@@ -11,7 +11,8 @@ Laws:
 1. A worker leaves when its successor is ready, never before. This one rule is the reload, the
    replacement after max_requests, and their orderly failure.
 2. A reload that fails changes nothing: the generation that serves goes on with its own settings,
-   sockets and application until all of the next one are ready.
+   sockets, files and application until all of the next one are ready. One that hangs gives way to
+   the next HUP.
 3. Only a start fails as a whole: until some worker has been ready, one that cannot boot ends the
    master with its exit code. Later, what a worker does ends that worker alone, and boots that keep
    failing are tried at growing intervals.
@@ -24,6 +25,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -41,7 +43,7 @@ from fastwsgi.process.child import Child
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
-from fastwsgi.process.signals import ENDING, SignalQueue, wait_readable
+from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import enter_folder, set_environment
 from fastwsgi.process.title import set_title
@@ -61,9 +63,11 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ABORT_SECONDS: Final = 0.25  # from ABRT, which is for writing the stacks, to KILL
+ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
+
+RELOAD_SECONDS: Final = 2.0  # of a reload, before another HUP takes its place
 
 FIRST_BOOT_PAUSE: Final = 0.5
 LONGEST_BOOT_PAUSE: Final = 30.0
@@ -87,7 +91,7 @@ class Arbiter:
         self.scoreboard = Scoreboard()
         self.previous: Generation | None = None  # serves on while the next one boots
         self.stopping = False
-        self.drain_at = float("inf")  # until then a server that was told to stop goes on listening
+        self.drain_at = math.inf  # until then a server that was told to stop goes on listening
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
@@ -142,16 +146,15 @@ class Arbiter:
                 self.drain()
             if not self.stopping:
                 self.manage_workers()
-            deadline = min(self.deadlines(), default=None)
-            for number in self.wait(deadline):
+            for number in self.wait(min(self.deadlines())):
                 self.handle(number)
 
-    def wait(self, deadline: float | None) -> list[int]:
+    def wait(self, deadline: float) -> list[int]:
         """Sleep until something happens or the deadline; the signals that came."""
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
         wait_readable((self.signals.fd, self.scoreboard.fd), left)
         now = time.monotonic()
-        if deadline is not None and now > deadline + OVERSLEPT_SECONDS:
+        if now > deadline + OVERSLEPT_SECONDS:
             # The whole server was stopped, as a container is paused: no worker could be heard.
             self.awake_since = now
         return self.signals.take()
@@ -159,15 +162,13 @@ class Arbiter:
     def deadlines(self) -> Iterator[float]:
         """When there will be something to do although nothing happens."""
         for child in self.children.values():
-            if child.kill_at is not None:
-                yield child.kill_at
-            silent_at = child.silent_at(self.awake_since)
-            if not child.aborted and silent_at != float("inf"):
-                yield silent_at
+            yield child.kill_at()
+            yield child.silent_at(self.awake_since)
         if self.boot_after > time.monotonic():
             yield self.boot_after
-        if self.drain_at != float("inf"):
-            yield self.drain_at
+        if self.reload_wanted and not self.stopping:
+            yield self.reload_at
+        yield self.drain_at
 
     def finish(self) -> None:
         """Release everything; after a failed start, with whatever there is by then."""
@@ -260,8 +261,7 @@ class Arbiter:
         if not graceful:
             self.close_sockets()
             for child in self.children.values():
-                child.leaving = True
-                self.kill_worker(child, signal.SIGQUIT, QUICK_SECONDS)
+                self.dismiss(child, signal.SIGQUIT, QUICK_SECONDS)
         elif begins:
             self.drain_at = time.monotonic() + self.settings.drain_delay
             if self.settings.drain_delay:
@@ -273,16 +273,26 @@ class Arbiter:
 
         In this order: a worker empties the queues of the sockets, and after it nothing may come in.
         """
-        self.drain_at = float("inf")
+        self.drain_at = math.inf
         self.close_sockets()
         for child in self.children.values():
             self.retire(child, Order.END)
 
     # Reloading
 
+    @property
+    def reload_at(self) -> float:
+        """When another reload may begin: at once, or where one is under way, once it had its time.
+
+        It may hang. And were each HUP of many to begin a generation, all of them would boot at once.
+        """
+        return 0.0 if self.previous is None else self.generation.begun + RELOAD_SECONDS
+
     def reload(self) -> None:
         """Read everything anew and begin a generation of it, or say why not and change nothing."""
         self.reload_wanted = False
+        if self.previous is not None:
+            self.abandon_reload(self.previous, "another HUP came before the new workers were ready")
         self.log.info("Hang up: Master")
         try:
             self.begin_generation(self.sources.read())
@@ -342,9 +352,13 @@ class Arbiter:
         self.log.info("Reloaded: %s new workers are ready", self.generation.count)
 
     def abandon_reload(self, previous: Generation, why: str) -> None:
-        """The new generation cannot boot: the previous one goes on."""
+        """The new generation does not boot: the previous one goes on, with what it had."""
         failed, self.generation, self.previous = self.generation, previous, None
         failed.sockets.close_except(previous.sockets)
+        with contextlib.suppress(ConfigError):
+            enter_folder(previous.settings)
+            self.replace_logs(open_logs(previous.settings))
+            self.replace_pidfile(previous.settings)
         self.settings = previous.settings
         for child in self.children.values():
             if child.generation is failed:
@@ -355,7 +369,7 @@ class Arbiter:
 
     def manage_workers(self) -> None:
         """Fork what is missing, retire what is surplus, and what has a successor that is ready."""
-        if self.reload_wanted and self.previous is None:
+        if self.reload_wanted and time.monotonic() >= self.reload_at:
             self.reload()
         if self.previous is not None:
             self.spawn_workers(self.previous)
@@ -474,8 +488,10 @@ class Arbiter:
         code, how = os.waitstatus_to_exitcode(status), describe_end(status)
         state, note = child.slot.state, child.slot.note
         self.scoreboard.give_back(child.slot)
+        if code == -signal.SIGKILL and not child.killed:
+            how += " Perhaps out of memory?"  # what the kernel does to whom it has no memory for
         if child.leaving:
-            if child.aborted:
+            if child.is_interrupted:
                 self.log.warning("Worker (pid:%s) %s", child.pid, how)
         elif state is State.BOOTING:
             why = note or f"worker (pid:{child.pid}) {how} before it was ready"
@@ -495,30 +511,32 @@ class Arbiter:
             raise (AppLoadError if code == AppLoadError.exit_code else BootError)(why)
 
     def murder_workers(self) -> None:
-        """End the workers that are stuck, and those that were to be gone by now."""
+        """End what keeps the workers that are stuck, and the workers that are to be gone by now.
+
+        Whoever can end the request that keeps it serves on until it has a successor: it asks for one.
+        """
         now = time.monotonic()
         for child in self.children.values():
-            if child.kill_at is not None and now >= child.kill_at:
-                child.kill_at = None
-                if child.leaving and not child.aborted:
+            if now >= child.kill_at():
+                child.killed = True
+                if child.leaving and not child.is_interrupted:
                     self.log.warning("Worker (pid:%s) did not leave in time: killed", child.pid)
                 send(child.pid, signal.SIGKILL)
-            elif not child.aborted and now >= child.silent_at(self.awake_since):
+            elif now >= child.silent_at(self.awake_since):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
-                child.aborted = True
-                self.kill_worker(child, signal.SIGABRT, ABORT_SECONDS)
+                child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
+                send(child.pid, TIMEOUT)
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""
         if not child.leaving:
-            child.leaving = True
             child.slot.order = order
-            self.kill_worker(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
+            self.dismiss(child, signal.SIGTERM, child.generation.settings.graceful_timeout)
 
-    def kill_worker(self, child: Child, number: int, seconds: float) -> None:
+    def dismiss(self, child: Child, number: int, seconds: float) -> None:
         """Send a signal that ends the worker, or else KILL does, `seconds` later."""
-        deadline = time.monotonic() + seconds
-        child.kill_at = deadline if child.kill_at is None else min(child.kill_at, deadline)
+        child.leaving = True
+        child.leave_by = min(child.leave_by, time.monotonic() + seconds)
         send(child.pid, number)
 
     def kill_workers(self, number: int) -> None:
@@ -554,5 +572,4 @@ def describe_end(status: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    # What the kernel does to whom it has no memory for.
-    return f"was sent {name}!{' Perhaps out of memory?' if -code == signal.SIGKILL else ''}"
+    return f"was sent {name}!"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 from fastwsgi.config.settings import Settings
 from fastwsgi.process.sockets import Sockets
 from fastwsgi.process.worker import Load
 
 
 class Generation:
-    """What a set of workers has in common. `count` is how many there should be."""
+    """What a set of workers has in common.
 
-    __slots__ = ("count", "load", "settings", "sockets")
+    `count` is how many there should be, `begun` when it was made, in seconds of the monotonic clock.
+    """
+
+    __slots__ = ("begun", "count", "load", "settings", "sockets")
 
     def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
         self.settings = settings
         self.sockets = sockets
         self.load = load
         self.count = settings.workers
+        self.begun = time.monotonic()

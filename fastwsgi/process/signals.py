@@ -22,6 +22,11 @@ import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import Final
+
+# From the master to a worker that is silent: say what it is doing, and end that. Not ABRT, which
+# faulthandler has for itself; and nobody's meaning that a supervisor would send to all processes.
+TIMEOUT: Final = signal.SIGRTMIN
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -29,11 +34,14 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 class SignalQueue:
     """Takes `numbers` from the process until it is closed. Main thread only.
 
-    `on_arrival` is called in the signal handler itself, for what cannot wait for the loop.
+    `on_arrival(number, frame)` is called in the signal handler itself, for what cannot wait for the
+    loop; what it raises, it raises in `frame`.
     """
 
     def __init__(
-        self, numbers: Iterable[int], on_arrival: Callable[[int], None] | None = None
+        self,
+        numbers: Iterable[int],
+        on_arrival: Callable[[int, FrameType | None], None] | None = None,
     ) -> None:
         self.numbers = frozenset(numbers)
         self._pending: list[int] = []
@@ -44,10 +52,10 @@ class SignalQueue:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pending.append(number)
-        if self._on_arrival is not None:
-            self._on_arrival(number)
         with contextlib.suppress(OSError):  # full: a wake-up is waiting already; or closed
             os.write(self._ringer, b"\0")
+        if self._on_arrival is not None:
+            self._on_arrival(number, frame)
 
     def take(self) -> list[int]:
         """What came since the last time: in order, but what ends the process goes first."""

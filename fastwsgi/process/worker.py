@@ -9,7 +9,9 @@ How it ends:
 TERM        drains: accepts what is queued, finishes what runs, leaves. Where the whole server ends
             and drain_delay is set, it first serves on and says so, until TERM comes again
 INT, QUIT   leaves at once
-ABRT        writes the Python stacks of all threads to the error log and dies (faulthandler)
+TIMEOUT     writes the Python stacks of all threads to the error log (faulthandler, in C, whatever
+            runs), ends the request that keeps it with 504, and is worn out: see max_requests
+ABRT        writes the stacks and dies
 the master  is gone: its pipe is at EOF, and the kernel sends TERM (PR_SET_PDEATHSIG); drains
 max_requests is reached: tells the master and serves on until the successor is ready and TERM comes
 """
@@ -26,17 +28,20 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
 from fastwsgi.config.settings import Settings
-from fastwsgi.errors import AppLoadError, BootError, ConfigError
+from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
+from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logs import ERROR, Logs
 from fastwsgi.process.scoreboard import Order, Slot, State
-from fastwsgi.process.signals import SignalQueue
+from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, set_environment
 
 Load = Callable[[Settings], Callable[..., Any]]
@@ -44,7 +49,7 @@ Load = Callable[[Settings], Callable[..., Any]]
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
 # neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
 # would inherit.
-OURS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+OURS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, TIMEOUT)
 THE_MASTERS: Final = (
     signal.SIGHUP,
     signal.SIGTTIN,
@@ -101,7 +106,8 @@ class Worker:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
         faulthandler.enable(self.logs.error)
-        self.signals = SignalQueue((*OURS, *THE_MASTERS), self.bound_the_drain)
+        self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
+        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
@@ -145,7 +151,7 @@ class Worker:
             sock.close()
 
     def wear_out(self) -> None:
-        """max_requests is reached, or too many threads are stuck.
+        """Ask to be replaced: max_requests is reached, or something is stuck.
 
         The master sends TERM once a successor is ready.
         """
@@ -161,6 +167,8 @@ class Worker:
                 self.server.stop()
             elif number == signal.SIGUSR1:
                 self.logs.reopen()
+            elif number == TIMEOUT:
+                self.wear_out()
 
     def leave(self) -> None:
         """TERM came. Drain, or while the delay of the server's end lasts, say that it is near.
@@ -182,13 +190,32 @@ class Worker:
         self.slot.state = State.LEAVING
         self.server.drain(self.stop_listening)
 
-    def bound_the_drain(self, number: int) -> None:
-        """In the signal handler: what still runs is not waited for longer than is allowed.
+    def act_at_once(self, number: int, frame: FrameType | None) -> None:
+        """In the signal handler, as an application that does not return never comes to `obey`."""
+        if number == signal.SIGTERM:
+            self.bound_the_drain()
+        elif number == TIMEOUT:
+            self.end_request(frame)
 
-        The master sees to that. Where it is gone nobody does, and an application that never returns
-        never comes to `obey`: the alarm, nobody handling it, ends the process.
+    def end_request(self, frame: FrameType | None) -> None:
+        """Raise RequestTimeout in the application, where it is what runs and has for too long.
+
+        Not where the loop, or code of ours that it called, is what the signal met.
         """
-        if number == signal.SIGTERM and os.getppid() != self.master:
+        called = loop.called(frame)
+        if called is None or called.f_globals.get("__name__", "").startswith("fastwsgi."):
+            return
+        limit = self.settings.patience
+        if time.monotonic() - self.slot.heartbeat >= limit:
+            raise RequestTimeout(f"it took longer than {limit} seconds")
+
+    def bound_the_drain(self) -> None:
+        """What still runs is not waited for longer than is allowed.
+
+        The master sees to that. Where it is gone nobody does: the alarm, nobody handling it, ends
+        the process.
+        """
+        if os.getppid() != self.master:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(max(1, self.settings.graceful_timeout))
 
@@ -202,7 +229,7 @@ class Worker:
         """The pipe is at EOF. Leave without being told, as nobody is there to tell."""
         self.server.reactor.remove(self.lifeline)
         self.log.error("The master is gone; worker leaving (pid: %s)", os.getpid())
-        self.bound_the_drain(signal.SIGTERM)
+        self.bound_the_drain()
         self.server.announce()
         self.drain()
 

@@ -44,6 +44,7 @@ DEFAULTS = {
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
     "request_streaming": False,
+    "health_log": False,
     "health_path": None,
     "limit_request_head": 65536,
     "limit_request_body": 0,
@@ -202,6 +203,23 @@ def test_which_model_a_worker_class_and_threads_mean(
     assert (settings.execution, settings.effective_class) == (execution, effective)
     assert (settings.worker_class, settings.threads) == (name, threads)
     assert len(settings.remarks) == (name == "eventlet")
+
+
+@pytest.mark.parametrize(
+    ("values", "patience"),
+    [
+        ({}, 30),
+        ({"timeout": 0}, float("inf")),
+        ({"request_timeout": 2.5}, 2.5),
+        ({"request_timeout": 60}, 30),
+        ({"timeout": 0, "request_timeout": 60}, 60),
+        # There the worker itself watches its requests; its loop is never busy with one.
+        ({"request_timeout": 2.5, "threads": 2}, 30),
+        ({"request_timeout": 2.5, "worker_class": "gevent"}, 30),
+    ],
+)
+def test_how_long_a_worker_may_be_silent(values: dict[str, object], patience: float) -> None:
+    assert of(**values).patience == patience
 
 
 def test_streaming_needs_something_that_can_wait_for_the_body() -> None:

@@ -27,8 +27,8 @@ RC = "--rcfile=tests/coverage/coverage.ini"
 
 FLOOR = 90  # percent of all lines
 
-# Frames, system calls, builds and speed are not what they are without tracing.
-LEFT_OUT = ("bench", "contract", "package")
+# Frames, system calls, builds, memory and speed are not what they are without tracing.
+LEFT_OUT = ("bench", "chaos", "contract", "package")
 # What takes minutes under tracing, and what runs the same lines over the other transport again.
 SELECTED = (
     "not million and not pathological and not large-bodies and not one_piece and not browser"

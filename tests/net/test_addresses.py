@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastwsgi.errors import ConfigError
-from fastwsgi.net.listener import bind, display, parse_address
+from fastwsgi.net.listener import UNSENT, bind, display, parse_address
 
 UNDERSTOOD: dict[str, tuple[str, int] | str | int] = {
     "127.0.0.1": ("127.0.0.1", 8000),
@@ -141,6 +141,21 @@ def test_accepted_sockets_have_nodelay() -> None:
         accepted, _ = sock.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_the_kernel_takes_little_for_a_client_that_does_not_read(inherited: bool) -> None:
+    address = "127.0.0.1:0"
+    if inherited:
+        address = f"fd://{socket.create_server(('127.0.0.1', 0)).detach()}"
+    with bind(address) as sock, socket.create_connection(sock.getsockname()) as client:
+        sock.setblocking(True)
+        accepted, _ = sock.accept()
+        with accepted:
+            accepted.setblocking(False)
+            taken = accepted.send(bytes(1 << 24))
+        # What the client's side has room for is sent already.
+        assert taken <= UNSENT + client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 def test_a_host_name_is_resolved_to_ipv4_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:

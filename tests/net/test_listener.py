@@ -184,6 +184,23 @@ def test_out_of_descriptors_one_client_gets_an_end_and_the_rest_wait(
     assert "127.0.0.1" in record.getMessage()
 
 
+def test_a_connection_that_ends_lets_the_next_one_in_at_once(door: Door) -> None:
+    door.knock()
+    door.reactor.turn(0)
+    turned_away, _, second = door.knock(3)
+    with no_descriptors_left():
+        door.reactor.turn(0)
+        for _ in range(2):
+            assert door.listener.state is State.STARVED
+            os.close(door.fds.pop())
+            door.listener.resume()
+            door.reactor.turn(0)
+            assert len(door.fds) == 1
+    # One a second is turned away, not one for each that ended.
+    assert ended(turned_away)
+    assert untouched(second)
+
+
 def test_the_spare_descriptor_serves_again_and_again(door: Door, clock: ManualClock) -> None:
     for _ in range(3):
         (client,) = door.knock()

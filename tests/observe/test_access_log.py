@@ -36,6 +36,7 @@ class Exchange:
     headers: list[tuple[str, str]] = field(default_factory=lambda: [("X-Out", "1"), ("x-out", "2")])
     body_bytes: int = 12
     duration: float = 2.003004
+    waited: int = 5
     remote_addr: str = "192.0.2.1"
 
 
@@ -51,6 +52,7 @@ class Exchange:
         ("%(b)s %(B)s %(B)05d", "12 12 00012"),
         ("%(f)s %(a)s", "http://there/ test"),
         ("%(T)s %(M)s %(D)s %(L)s", "2 2003 2003004 2.003004"),
+        ("%(Q)s", "5"),
         ("%({x-id}i)s %({X-ID}i)s %({content-type}i)s %({none}i)s", "7 7 text/x -"),
         ("%({X-Out}o)s %({none}o)s", "2 -"),
         ("%({wsgi.url_scheme}e)s %({request_method}e)s %({none}e)s", "http GET -"),
@@ -147,6 +149,7 @@ def test_only_the_atoms_of_the_format_are_computed() -> None:
         environ: dict[str, Any] = {}  # noqa: RUF012
         headers: list[tuple[str, str]] = []  # noqa: RUF012
         duration = 0.0
+        waited = 0
         remote_addr = ""
 
         @property

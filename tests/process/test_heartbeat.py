@@ -21,7 +21,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 def test_slow_answers_one_after_the_other_are_no_silence(tmp_path: Path) -> None:
     (tmp_path / "busy.py").write_text(APP)
-    arguments = ["busy:app", "-b", "127.0.0.1:0", "--timeout", "2"]
+    arguments = ["busy:app", "-b", "127.0.0.1:0", "--timeout", "2", "--request-timeout", "2"]
     with ServerProcess.start(arguments, tmp_path) as server, server.connect() as client:
         count = 8  # twice the timeout, in one turn of the reactor
         client.sendall(REQUEST * count)

@@ -66,7 +66,7 @@ def test_blocked_signals_come_afterwards(queue: SignalQueue) -> None:
 
 def test_on_arrival_is_called_in_the_handler() -> None:
     seen: list[int] = []
-    queue = SignalQueue([signal.SIGUSR1], seen.append)
+    queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
     try:
         signal.raise_signal(signal.SIGUSR1)
         assert seen == [signal.SIGUSR1]

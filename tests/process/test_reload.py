@@ -1,6 +1,7 @@
 """HUP: the new generation is there before the old one goes, or does not come at all."""
 
 import http.client
+import os
 import shutil
 import signal
 import socket
@@ -169,7 +170,7 @@ def test_new_settings_take_effect(serve: Serve, site: Path) -> None:
     conf.write_text("bind = '127.0.0.1:0'\nraw_env = ['A=1', 'B=1']\npidfile = 'one.pid'\n")
     server = serve("app:app", cwd=site)
     assert (server.get("/env?A")[1], server.get("/env?B")[1]) == (b"1", b"1")
-    former = server.workers[0]
+    former = int(server.wait_for(r"Booting worker with pid: (\d+)")[1])
     conf.write_text(
         "bind = '127.0.0.1:0'\nraw_env = ['A=2']\npidfile = 'two.pid'\nchdir = 'sub'\n"
         "workers = 3\nerrorlog = 'error.log'\n"
@@ -221,6 +222,57 @@ def test_a_failed_reload_keeps_the_old_addresses(serve: Serve, site: Path) -> No
     assert (site / "old.sock").exists()
     assert not (site / "new.sock").exists()
     assert server.get("/") == (200, b"hello")
+
+
+def test_a_failed_reload_keeps_the_old_files(serve: Serve, site: Path) -> None:
+    conf, whole = site / "gunicorn.conf.py", (site / "app.py").read_text()
+    conf.write_text("bind = '127.0.0.1:0'\npidfile = 'one.pid'\nerrorlog = '-'\n")
+    server = serve("app:app", cwd=site, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert server.get("/") == (200, b"hello")
+    conf.write_text("bind = '127.0.0.1:0'\npidfile = 'two.pid'\nerrorlog = 'error.log'\n")
+    (site / "app.py").write_text("raise RuntimeError")
+    server.signal(signal.SIGHUP)
+    server.wait_for("Not reloaded")
+    assert (site / "one.pid").read_text() == f"{server.pid}\n"
+    assert not (site / "two.pid").exists()
+    (site / "app.py").write_text(whole)
+    server.signal(signal.SIGHUP)
+    server.wait_for("Worker exiting")  # the old one, which writes where it always did
+    assert (site / "two.pid").read_text() == f"{server.pid}\n"
+    assert not (site / "one.pid").exists()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "Reloaded: 1 new workers are ready" in (site / "error.log").read_text()
+
+
+def test_another_hup_takes_the_place_of_one_that_hangs(serve: Serve, site: Path) -> None:
+    server = serve(
+        "app:app", *LOCAL, "-t", "0", "--graceful-timeout", "1",
+        cwd=site, env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    server.wait_for("Ready: 1 workers")
+    for fifo in ("started", "hold"):
+        os.mkfifo(site / fifo)
+    whole = (site / "app.py").read_text()
+    (site / "app.py").write_text(
+        f"{whole}\nos.close(os.open(HERE / 'started', os.O_WRONLY))\n"
+        "os.close(os.open(HERE / 'hold', os.O_RDONLY))\n"
+    )
+    server.signal(signal.SIGHUP)
+    with (site / "started").open():  # the new worker hangs in its import
+        pass
+    (site / "app.py").write_text(whole.replace('"1"', '"22"'))
+    for count in (2, 3):  # of a burst, not each begins a generation
+        server.signal(signal.SIGHUP)
+        server.wait_for("Handling signal: hup", count=count)
+    server.wait_for("Not reloaded, going on as before: another HUP came")
+    server.wait_for("Reloaded: 1 new workers are ready")
+    visitor = Visitor(server)
+    visitor.wait_for(b"22")
+    visitor.leave()
+    hanging = server.workers[1]
+    server.wait_for(rf"Worker \(pid:{hanging}\) did not leave in time")
+    assert len(server.workers) == 3
 
 
 def test_a_deployment_that_moves_a_link_is_followed(serve: Serve, site: Path) -> None:

@@ -175,7 +175,7 @@ def errors(server: ServerProcess) -> list[str]:
         (["app:app", "-w", "3", "-t", "x"], 2, "--timeout takes a whole number, not 'x'"),
         (["app:app", "-w", "0"], 2, "--workers takes 1 or more"),
         (["app:app", "--nope"], 2, "there is no option --nope"),
-        (["app:app", "-k", "gthread"], 1, "there is no worker class 'gthread'; there is: sync"),
+        (["app:app", "-k", "tornado"], 1, "there is no worker class 'tornado'; there is: sync"),
         (["app:app", "-b", "127.0.0.1:x"], 1, "'x' is not a port"),
         (["app:app", "-b", "unix:/gone/x.sock"], 1, "cannot listen on unix:/gone/x.sock"),
         (["app:app", "-c", "gone.py"], 1, "the configuration file 'gone.py'"),

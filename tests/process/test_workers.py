@@ -93,19 +93,6 @@ def test_a_stuck_worker_does_not_outlive_its_master_for_long(serve: Serve, site:
     assert held.answer() == b""
 
 
-def test_a_stuck_worker_shows_its_stacks_and_is_replaced(serve: Serve, site: Path) -> None:
-    server = serve("app:app", *LOCAL, "-t", "1", "-w", "2", cwd=site)
-    held = HeldRequest(server, site)
-    stuck = server.wait_for(r"\[CRITICAL\] WORKER TIMEOUT \(pid:(\d+)\)")[1]
-    server.wait_for("Fatal Python error: Aborted")
-    server.wait_for(r'File ".*app\.py", line \d+ in app')
-    server.wait_for(rf"Worker \(pid:{stuck}\) was sent SIGABRT!")
-    assert held.answer() == b""
-    server.wait_for("Booting worker", count=3)
-    assert server.get("/") == (200, b"hello")
-    assert server.log.count("WORKER TIMEOUT") == 1
-
-
 def test_a_stopped_worker_is_killed(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, "-t", "1", cwd=site)
     pid = int(server.get("/pid")[1])

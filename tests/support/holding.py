@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.support.server import ServerProcess
 
-REQUEST = b"GET /hold HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+REQUEST = "GET {} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
 class HeldRequest:
@@ -14,13 +14,13 @@ class HeldRequest:
     The application opens the FIFO `started` in `folder` for writing, then `hold` for reading.
     """
 
-    def __init__(self, server: ServerProcess, folder: Path) -> None:
+    def __init__(self, server: ServerProcess, folder: Path, path: str = "/hold") -> None:
         self.hold = folder / "hold"
         for fifo in (self.hold, folder / "started"):
             if not fifo.exists():
                 os.mkfifo(fifo)
         self.client = server.connect()
-        self.client.sendall(REQUEST)
+        self.client.sendall(REQUEST.format(path).encode())
         os.close(os.open(folder / "started", os.O_RDONLY))
 
     def release(self) -> None:

@@ -1,0 +1,54 @@
+"""Each scenario in its short form, under each execution model; the long form is `make chaos`."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.chaos import __main__ as command
+from tests.chaos.figures import CannotRun, Figure
+from tests.chaos.models import MODELS
+from tests.chaos.scenarios import SCENARIOS, run
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_limits_hold(scenario: str, model: str) -> None:
+    try:
+        figures = list(run(scenario, MODELS[model], "SHORT", print))
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+    print(*figures, sep="\n")
+    assert [str(figure) for figure in figures if not figure.held] == []
+    assert figures
+
+
+@pytest.mark.parametrize(("value", "code"), [(2.0, 0), (2.5, 1)])
+def test_a_missed_limit_is_shown_and_is_the_exit_code(
+    value: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fake(*_: object) -> Iterator[Figure]:
+        yield Figure("patience", value, 2, "s")
+
+    monkeypatch.setattr(command, "run", fake)
+    assert command.main(["--scenario", "S9", "--model", "inline"]) == code
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split() == [
+        "S9",
+        "inline",
+        "patience",
+        f"{value:.3g}",
+        "2",
+        "s",
+        *["MISSED"] * code,
+    ]
+
+
+def test_what_this_machine_cannot_run_is_said_and_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fake(_name: str, _model: object, _form: str, say: Callable[[str], object]) -> list[Figure]:
+        raise CannotRun("no mounting here")
+
+    monkeypatch.setattr(command, "run", fake)
+    assert command.main(["--scenario", "S13", "--model", "inline"]) == 0
+    assert "not run: no mounting here" in capsys.readouterr().out

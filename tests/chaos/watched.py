@@ -1,0 +1,50 @@
+"""What the kernel says about a process under test."""
+
+import os
+import time
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Watched:
+    """A process by its pid. Sizes in bytes, times in seconds."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._folder = Path(f"/proc/{pid}")
+
+    def descriptors(self) -> int:
+        return len(os.listdir(self._folder / "fd"))
+
+    def private(self) -> int:
+        """Memory that is this process's alone."""
+        return self._sizes("smaps_rollup", "Private_Clean:", "Private_Dirty:")
+
+    def resident(self) -> int:
+        return self._sizes("status", "VmRSS:")
+
+    def forget_peak(self) -> None:
+        """Let `peak` count from now on (proc(5), clear_refs)."""
+        (self._folder / "clear_refs").write_text("5")
+
+    def peak(self) -> int:
+        """The most that was ever resident since `forget_peak`."""
+        return self._sizes("status", "VmHWM:")
+
+    def cpu(self) -> float:
+        """Processor time used so far, in user and system mode."""
+        # The second field is a name in brackets and may contain spaces.
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def cpu_share(self, seconds: float) -> float:
+        """The percentage of one core used during the next `seconds`."""
+        before, begin = self.cpu(), time.monotonic()
+        time.sleep(seconds)  # what is measured is this very time
+        return 100 * (self.cpu() - before) / (time.monotonic() - begin)
+
+    def _sizes(self, file: str, *names: str) -> int:
+        """The sum of fields that the kernel gives in KiB."""
+        lines = (self._folder / file).read_text().splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
