@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-idle bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -70,6 +70,9 @@ chaos: build
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)
+
+bench-idle: build
+	$(BIN)/python bench/idle.py $(OPTIONS)
 
 bench-peers: build
 	$(BIN)/python bench/peers.py

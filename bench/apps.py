@@ -20,6 +20,7 @@ HELLO = b"Hello, World!"
 PAGE = b"0123456789abcdef" * 4096
 CHUNK = b"A line of a generated page, written while it is sent.\n" * 16
 CHUNKS = 8
+PAUSE = 0.010  # seconds
 
 
 def hello_without_length(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -55,6 +56,13 @@ def paused(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         yield piece
 
 
+def sleep(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Hello from an application that waits, as for a database."""
+    time.sleep(PAUSE)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return [HELLO]
+
+
 def mark(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """Calls a C function that servers do not: where callgrind begins a new count."""
     os.getsid(0)
@@ -69,6 +77,7 @@ ROUTES: dict[str, Application] = {
     "/generated": generated,
     "/mark": mark,
     "/paused": paused,
+    "/sleep": sleep,
 }
 
 

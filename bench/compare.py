@@ -72,7 +72,8 @@ class Comparison:
             with ExitStack() as stack:
                 running = self.start_servers(number, stack)
                 for place, workload in enumerate(self.workloads):
-                    for server in rotated(running, number + place):
+                    asked = [r for r in running if workload.includes(servers.find(r.name))]
+                    for server in rotated(asked, number + place):
                         self.measure(number, server, workload)
 
     def prepare(self) -> None:
@@ -173,8 +174,8 @@ def facts(options: argparse.Namespace, cores: Cores) -> dict[str, str]:
         f"{platform.python_implementation()} {platform.python_version()}",
         "load": f"{options.load}, {options.connections} connections, "
         f"{options.rounds} rounds of {options.seconds} s",
-        "figures": "medians of the rounds; ratios are of requests per server CPU-second, "
-        "paired by round (min-max)",
+        "figures": "medians of the rounds; ratios are of requests per server CPU-second (where the "
+        "application sleeps, per second), paired by round (min-max)",
     }
 
 
@@ -227,8 +228,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def build(options: argparse.Namespace, programs: Programs) -> Comparison:
     """The comparison that the arguments ask for."""
     cores = Cores.split(tuple(os.sched_getaffinity(0)))
-    chosen = [server for server in servers.TABLE if server.name in options.servers]
     asked = [workload for workload in workloads.TABLE if workload.name in options.workloads]
+    chosen = [
+        server
+        for server in servers.TABLE
+        if server.name in options.servers and any(workload.includes(server) for workload in asked)
+    ]
     return Comparison(
         servers=chosen,
         workloads=asked,
@@ -241,6 +246,7 @@ def build(options: argparse.Namespace, programs: Programs) -> Comparison:
         report=Report(
             names=tuple(server.name for server in chosen),
             workloads=tuple(workload.name for workload in asked),
+            connections=options.connections,
             facts=facts(options, cores),
         ),
         say=say,

@@ -1,9 +1,10 @@
 """User-space instructions per request, counted by callgrind: the figure that noise cannot touch.
 
-The server runs under valgrind and one keep-alive connection asks one request after another: what
-is counted is everything from one epoll_wait to the next, the application included, the kernel
-excluded. The application's route /mark calls getsid, at which callgrind writes the counts so far
-and begins anew; the counts between two marks, less those of a mark, are those of the requests.
+The server runs under valgrind and one keep-alive connection asks one request after another, or
+several ask at once and wait for all the answers. What is counted is everything, the application and
+all threads included, the kernel excluded. The application's route /mark calls getsid, at which
+callgrind writes the counts so far and begins anew; the counts between two marks, less those of a
+mark, are those of the requests.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ import apps
 import servers
 import workloads
 from answer import MalformedAnswerError
-from probe import TIMEOUT, ProbeError, exchange
+from probe import TIMEOUT, ProbeError, read_answers
 from servers import Programs, Running, Server, ServerError, free_port, no_orphans
 from workloads import Workload, get
 
@@ -49,12 +51,26 @@ class Figure:
     """The most expensive functions themselves, callees excluded, a line each."""
 
 
-def ask(client: socket.socket, workload: Workload, requests: int) -> None:
-    """Raises ProbeError when an answer is wrong or the connection ends."""
-    payloads = workload.payloads
-    for number in range(requests // workload.depth):
-        if not exchange(client, payloads[number % len(payloads)], workload):
+def ask(clients: Sequence[socket.socket], workload: Workload, requests: int) -> int:
+    """Asks `requests` or a few more, on all connections at once; returns how many.
+
+    Raises ProbeError when an answer is wrong or a connection ends.
+    """
+    payloads, asked = workload.payloads, 0
+    while asked < requests:
+        for client in clients:
+            client.sendall(payloads[asked // workload.depth % len(payloads)])
+            asked += workload.depth
+        if not all(read_answers(client, workload) for client in clients):
             raise ProbeError("does not keep the connection")
+    return asked
+
+
+def connect(port: int, connections: int, stack: ExitStack) -> list[socket.socket]:
+    address = ("127.0.0.1", port)
+    return [
+        stack.enter_context(socket.create_connection(address, TIMEOUT)) for _ in range(connections)
+    ]
 
 
 def dumps(folder: Path) -> list[tuple[int, Path]]:
@@ -99,8 +115,10 @@ def count(
     server: Server,
     programs: Programs,
     chosen: Sequence[Workload],
+    *,
     requests: int,
     functions: int,
+    connections: int = 1,
 ) -> list[Figure]:
     """Raises ServerError, ProbeError, MalformedAnswerError, OSError."""
     port = free_port()
@@ -112,21 +130,22 @@ def count(
         ]
         fixed = {"PYTHONHASHSEED": "0"}
         with Running(server.name, command, port, environment=fixed, patience=PATIENCE):
+            asked = []
             for workload in chosen:
-                with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
-                    ask(client, workload, WARM_UP)
-                    ask(client, MARK, 2)
-                    ask(client, workload, requests)
-                    ask(client, MARK, 1)
+                with ExitStack() as stack:
+                    clients = connect(port, connections, stack)
+                    ask(clients, workload, WARM_UP)
+                    ask(clients[:1], MARK, 2)
+                    asked.append(ask(clients, workload, requests))
+                    ask(clients[:1], MARK, 1)
         written = dumps(folder)
         if len(written) != 3 * len(chosen):
             raise ServerError(f"callgrind wrote {len(written)} counts of {3 * len(chosen)}")
         figures = []
         for place, workload in enumerate(chosen):
             (mark, _), (total, path) = written[3 * place + 1 : 3 * place + 3]
-            asked = requests // workload.depth * workload.depth
-            costs = most_expensive(path, functions, asked)
-            figures.append(Figure(workload.name, (total - mark) / asked, costs))
+            costs = most_expensive(path, functions, asked[place])
+            figures.append(Figure(workload.name, (total - mark) / asked[place], costs))
         return figures
 
 
@@ -137,6 +156,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--workloads", nargs="+", choices=workloads.NAMES, default=["hello", "browser"]
     )
     parser.add_argument("--requests", type=int, default=500, metavar="N")
+    parser.add_argument(
+        "--connections", type=int, default=1, metavar="N", help="that ask at the same time (1)"
+    )
     parser.add_argument(
         "--functions", type=int, default=0, metavar="N", help="print the N most expensive too"
     )
@@ -165,7 +187,14 @@ def report(name: str, programs: Programs, options: argparse.Namespace) -> bool:
     """Counts for one server and prints; False when that fails or a budget is exceeded."""
     chosen = [workloads.find(workload) for workload in options.workloads]
     try:
-        figures = count(servers.find(name), programs, chosen, options.requests, options.functions)
+        figures = count(
+            servers.find(name),
+            programs,
+            chosen,
+            requests=options.requests,
+            functions=options.functions,
+            connections=options.connections,
+        )
     except (ServerError, ProbeError, MalformedAnswerError, OSError) as error:
         print(f"{name}: {error}", flush=True)
         return False

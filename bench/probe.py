@@ -56,6 +56,11 @@ def streams(port: int, workload: Workload) -> bool:
 def exchange(client: socket.socket, payload: bytes, workload: Workload) -> bool:
     """Sends one payload, reads all its answers; whether the connection stays open."""
     client.sendall(payload)
+    return read_answers(client, workload)
+
+
+def read_answers(client: socket.socket, workload: Workload) -> bool:
+    """Reads the answers of one payload; whether the connection stays open. Raises ProbeError."""
     received, ended, closes = bytearray(), False, False
     for number in range(1, workload.depth + 1):
         while (answer := take_answer(received, ended=ended)) is None:

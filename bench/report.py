@@ -15,7 +15,6 @@ import workloads
 from workloads import Workload
 
 HEADINGS = ("server", "req/s", "req/CPU-s", "p50 ms", "p99 ms", "of limit", "of best peer", "note")
-SUBJECT = "fastwsgi"
 LIMIT = "limit"
 
 
@@ -62,6 +61,7 @@ class Report:
     names: tuple[str, ...]
     """The servers that were asked for."""
     workloads: tuple[str, ...]
+    connections: int
     facts: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
@@ -82,13 +82,20 @@ class Report:
 
     def ratio(self, workload: str, server: str, other: str, figure: Figure) -> Ratio | None:
         """Of the two servers' figures, paired by round; None without a common round."""
+        ideal = self.ideal(workload) if other == LIMIT else 0.0
         others = {m.round: figure(m) for m in self.of(other, workload)}
         pairs = [
-            figure(m) / others[m.round]
+            figure(m) / divisor
             for m in self.of(server, workload)
-            if others.get(m.round, 0) > 0
+            if (divisor := ideal or others.get(m.round, 0)) > 0
         ]
         return Ratio(median(pairs), min(pairs), max(pairs)) if pairs else None
+
+    def ideal(self, workload: str) -> float:
+        """Requests per second that an application's sleep allows; 0 where it does not sleep."""
+        asked = workloads.find(workload)
+        at_once = min(asked.at_once or self.connections, self.connections)
+        return at_once / asked.pause if asked.pause else 0.0
 
     def best_peer(self, workload: str, figure: Figure) -> str | None:
         """The peer with the highest median figure: one for all rounds, not the luckiest of each.
@@ -110,9 +117,10 @@ class Report:
         if not measured:
             reason = self.failure(server, workload) or "not measured"
             return (server, *("-",) * (len(HEADINGS) - 2), reason)
-        best = self.best_peer(workload, efficiency)
-        limit = server != LIMIT and self.ratio(workload, server, LIMIT, efficiency)
-        peer = best and server != best and self.ratio(workload, server, best, efficiency)
+        judged, _ = kinds(workload)[0]
+        best = self.best_peer(workload, judged)
+        limit = server != LIMIT and self.ratio(workload, server, LIMIT, judged)
+        peer = best and server != best and self.ratio(workload, server, best, judged)
         return (
             server,
             f"{median(map(rate, measured)):,.0f}",
@@ -137,23 +145,32 @@ class Report:
         return ", ".join(remarks)
 
     def rows(self, workload: str) -> list[tuple[str, ...]]:
-        """The fastest first; those without a figure last."""
+        """Those that take part, the fastest first; those without a figure last."""
+        asked = workloads.find(workload)
+        judged, _ = kinds(workload)[0]
 
         def order(name: str) -> float:
             measured = self.of(name, workload)
-            return -median(map(efficiency, measured)) if measured else 0.0
+            return -median(map(judged, measured)) if measured else 0.0
 
-        return [self.row(workload, name) for name in sorted(self.names, key=order)]
+        names = [name for name in self.names if asked.includes(servers.find(name))]
+        return [self.row(workload, name) for name in sorted(names, key=order)]
 
     def verdict(self, workload: str) -> str:
-        """fastwsgi against the limit and against the best peer; empty when it was not measured."""
+        """fastwsgi against the limit, the best peer and whom it is wanted to reach.
+
+        Empty when it was not measured.
+        """
+        asked = workloads.find(workload)
         parts = []
-        for figure, unit in ((efficiency, "per CPU-second"), (rate, "per second")):
-            for other in (LIMIT, self.best_peer(workload, figure)):
-                ratio = other and self.ratio(workload, SUBJECT, other, figure)
+        for number, (figure, unit) in enumerate(kinds(workload)):
+            for other in dict.fromkeys((LIMIT, self.best_peer(workload, figure), *asked.wanted)):
+                ratio = other and self.ratio(workload, asked.subject, other, figure)
                 if ratio:
                     parts.append(f"{ratio} x {other} {unit}")
-        return f"{SUBJECT}: " + "; ".join(parts) if parts else ""
+                    if number == 0 and other in asked.wanted:
+                        parts[-1] += f" (wanted: {asked.wanted[other]:g})"
+        return f"{asked.subject}: " + "; ".join(parts) if parts else ""
 
     def shown(self) -> list[Workload]:
         """The workloads that have been begun; all that were asked for when none could be."""
@@ -201,6 +218,14 @@ def rate(measurement: Measurement) -> float:
 
 def efficiency(measurement: Measurement) -> float:
     return measurement.efficiency
+
+
+def kinds(workload: str) -> tuple[tuple[Figure, str], ...]:
+    """What servers are compared by, with its unit; by the first one they are judged."""
+    per_second = (rate, "per second")
+    if workloads.find(workload).pause:
+        return (per_second,)
+    return (efficiency, "per CPU-second"), per_second
 
 
 def milliseconds(values: Sequence[float | None]) -> str:

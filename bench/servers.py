@@ -2,6 +2,7 @@
 
 Every server runs the same application, alone on its core, with one worker, its access log off and
 keep-alive on where it has it. They are started in this folder, so `apps:app` is importable.
+Servers are compared with those of the same execution model.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import NoReturn
 FOLDER = Path(__file__).parent
 START = 15.0  # seconds a server may take until it accepts
 STOP = 5.0  # seconds a server may take to leave after SIGTERM
+THREADS = 8  # that run the application, in the model of that name
 # What a developer's environment may hold that changes a server's settings.
 SCRUBBED = re.compile(r"(FASTWSGI|GUNICORN|GRANIAN)_\w+|WEB_CONCURRENCY|PORT")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,33 +46,35 @@ class Server:
     package: str = ""
     """The distribution that has to be installed, and whose version is recorded."""
     peer: bool = False
+    model: str = "inline"
+    """What runs the application: the event loop's own thread, a pool of threads, greenlets."""
+    module: str = ""
+    """What its interpreter has to be able to import, where a part of the server may be missing."""
 
 
+FASTWSGI = (
+    *("{python}", "-m", "fastwsgi", "apps:app", "-b", "127.0.0.1:{port}"),
+    *("--workers", "1", "--keep-alive", "65", "--worker-connections", "20000"),
+)
+GUNICORN = (
+    *("{peers}", "-m", "gunicorn", "apps:app", "-b", "127.0.0.1:{port}"),
+    *("--workers", "1", "--keep-alive", "65", "--worker-connections", "20000"),
+    "--no-control-socket",
+)
+GRANIAN = (
+    *("{peers}", "-m", "granian", "apps:app", "--interface", "wsgi", "--http", "1"),
+    *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
+    *("--backpressure", "20000", "--no-access-log", "--no-ws", "--http1-pipeline-flush"),
+)
 BJOERN = "import bjoern; from apps import app; bjoern.run(app, '127.0.0.1', {port})"
 FASTPYSGI = "import fastpysgi; from apps import app; fastpysgi.run(app, '127.0.0.1', {port})"
 
 TABLE = (
     Server("limit", ("{limit}", "{port}")),
-    Server(
-        "fastwsgi",
-        (
-            *("{python}", "-m", "fastwsgi", "apps:app", "-b", "127.0.0.1:{port}"),
-            *("--workers", "1", "--keep-alive", "65"),
-        ),
-    ),
+    Server("fastwsgi", FASTWSGI),
     Server("bjoern", ("{peers}", "-c", BJOERN), package="bjoern", peer=True),
     Server("fastpysgi", ("{peers}", "-c", FASTPYSGI), package="fastpysgi", peer=True),
-    Server(
-        "granian",
-        (
-            *("{peers}", "-m", "granian", "apps:app", "--interface", "wsgi", "--http", "1"),
-            *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
-            *("--blocking-threads", "1", "--no-access-log", "--no-ws"),
-            "--http1-pipeline-flush",
-        ),
-        package="granian",
-        peer=True,
-    ),
+    Server("granian", (*GRANIAN, "--blocking-threads", "1"), package="granian", peer=True),
     Server(
         "waitress",
         (
@@ -82,22 +86,39 @@ TABLE = (
     ),
     Server(
         "gunicorn-gthread",
-        (
-            *("{peers}", "-m", "gunicorn", "apps:app", "-b", "127.0.0.1:{port}"),
-            *("-w", "1", "-k", "gthread", "--threads", "1", "--keep-alive", "65"),
-            "--no-control-socket",
-        ),
+        (*GUNICORN, "-k", "gthread", "--threads", "1"),
         package="gunicorn",
         peer=True,
     ),
+    Server("gunicorn-sync", (*GUNICORN, "-k", "sync"), package="gunicorn", peer=True),
+    Server("fastwsgi-threads", (*FASTWSGI, "--threads", f"{THREADS}"), model="threads"),
     Server(
-        "gunicorn-sync",
-        (
-            *("{peers}", "-m", "gunicorn", "apps:app", "-b", "127.0.0.1:{port}", "-w", "1"),
-            *("-k", "sync", "--no-control-socket"),
-        ),
+        "granian-threads",
+        (*GRANIAN, "--blocking-threads", f"{THREADS}"),
+        package="granian",
+        peer=True,
+        model="threads",
+    ),
+    Server(
+        "gunicorn-threads",
+        (*GUNICORN, "-k", "gthread", "--threads", f"{THREADS}"),
         package="gunicorn",
         peer=True,
+        model="threads",
+    ),
+    Server(
+        "fastwsgi-gevent",
+        (*FASTWSGI, "-k", "gevent"),
+        model="gevent",
+        module="fastwsgi.execution.gevent",
+    ),
+    Server(
+        "gunicorn-gevent",
+        (*GUNICORN, "-k", "gevent"),
+        package="gunicorn",
+        peer=True,
+        model="gevent",
+        module="gevent",
     ),
 )
 NAMES = tuple(server.name for server in TABLE)
@@ -120,21 +141,21 @@ class Programs:
     """limit.c, compiled here."""
 
     def version(self, server: Server) -> str:
-        """The version of the server's distribution. Raises ServerError when there is none."""
-        if server.name == "fastwsgi":
+        """The version of the server's distribution, "" where it has none.
+
+        Raises ServerError when a peer's distribution, or a module the server needs, is missing.
+        """
+        python, version = self.python, ""
+        if server.package:
+            python = self.peers
+            code = f"import importlib.metadata as m; print(m.version({server.package!r}))"
+            version = printed(python, code, "not installed: run `make bench-peers`").strip()
+        elif server.name.startswith("fastwsgi"):  # which may run from its sources
             with suppress(importlib.metadata.PackageNotFoundError):
-                return importlib.metadata.version("fastwsgi")
-        if not server.package:
-            return ""
-        if not self.peers.exists():
-            raise ServerError("not installed: run `make bench-peers`")
-        code = f"import importlib.metadata as m; print(m.version({server.package!r}))"
-        done = subprocess.run(
-            [self.peers, "-c", code], capture_output=True, text=True, timeout=START, check=False
-        )
-        if done.returncode != 0:
-            raise ServerError("not installed: run `make bench-peers`")
-        return done.stdout.strip()
+                version = importlib.metadata.version("fastwsgi")
+        if server.module:
+            printed(python, f"import {server.module}", f"not available: no {server.module}")
+        return version
 
     def compile_limit(self) -> None:
         """Raises ServerError without a C compiler or when it complains."""
@@ -161,6 +182,16 @@ class Programs:
             "port": port,
         }
         return [word.format(**values) for word in server.argv]
+
+
+def printed(python: Path, code: str, complaint: str) -> str:
+    """What the code prints. Raises ServerError(complaint) when it, or the interpreter, fails."""
+    try:
+        return subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, timeout=START, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise ServerError(complaint) from None
 
 
 def last_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of the servers: one row for each workload, as the raw bytes that a client sends.
+"""What is asked of which servers: a row for each workload, with the raw bytes that a client sends.
 
 The same bytes go to the correctness probe, to wrk (through replay.lua) and to the bundled load
 generator, so all three ask the same thing.
@@ -7,9 +7,12 @@ generator, so all three ask the same thing.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import apps
+import servers
+from servers import Server
 
 HOST = b"Host: bench.example\r\n"
 RING = 1024  # different requests before the first comes again
@@ -27,6 +30,17 @@ class Workload:
     """Requests sent at once on one connection."""
     fits_limit: bool = False
     """Whether limit.c, which knows only the hello answer, can take part."""
+    model: str = "inline"
+    """The execution model whose servers take part."""
+    beside: tuple[str, ...] = ()
+    """Servers of other models that take part."""
+    wanted: Mapping[str, float] = field(default_factory=dict)
+    """How many times the figure of each of these servers fastwsgi has to reach."""
+    at_once: int = 0
+    """Requests that the model's servers run at once; 0 where that is a matter of the connections."""
+    pause: float = 0.0
+    """Seconds that the application sleeps. Then what counts are requests per second, not per
+    CPU-second, and the limit is `at_once` requests, or one a connection, in each pause."""
     paused: bytes = b""
     """A request for the same answer with a pause in it: a server has to send what came before."""
 
@@ -34,6 +48,16 @@ class Workload:
     def payloads(self) -> tuple[bytes, ...]:
         """What a client sends at once: `depth` requests, in turn."""
         return tuple(request * self.depth for request in self.requests)
+
+    def includes(self, server: Server) -> bool:
+        """Whether the server takes part."""
+        return server.model == self.model or server.name in self.beside
+
+    @property
+    def subject(self) -> str:
+        """The row of fastwsgi that is compared with the others."""
+        ours = (server for server in servers.TABLE if server.name.startswith("fastwsgi"))
+        return next(server.name for server in ours if server.model == self.model)
 
 
 def get(path: str) -> bytes:
@@ -102,6 +126,61 @@ TABLE = (
         (get("/generated"),),
         apps.CHUNK * apps.CHUNKS,
         paused=get("/paused"),
+    ),
+    Workload(
+        "threads-hello",
+        "bare GET, application in eight threads",
+        (get("/"),),
+        apps.HELLO,
+        model="threads",
+        beside=("limit", "fastwsgi"),
+        fits_limit=True,
+        wanted={"gunicorn-threads": 18, "granian-threads": 1.5, "fastwsgi": 0.8},
+    ),
+    Workload(
+        "threads-body64k",
+        "answer of 64 KiB with a length, application in eight threads",
+        (get("/page"),),
+        apps.PAGE,
+        model="threads",
+        beside=("fastwsgi",),
+    ),
+    Workload(
+        "threads-generator",
+        "answer generated in eight pieces, application in eight threads",
+        (get("/generated"),),
+        apps.CHUNK * apps.CHUNKS,
+        model="threads",
+        beside=("fastwsgi",),
+        paused=get("/paused"),
+    ),
+    Workload(
+        "threads-sleep10",
+        "application that sleeps 10 ms, in eight threads",
+        (get("/sleep"),),
+        apps.HELLO,
+        model="threads",
+        wanted={"limit": 0.95},
+        at_once=servers.THREADS,
+        pause=apps.PAUSE,
+    ),
+    Workload(
+        "gevent-hello",
+        "bare GET, application in greenlets",
+        (get("/"),),
+        apps.HELLO,
+        model="gevent",
+        beside=("limit", "fastwsgi"),
+        fits_limit=True,
+        wanted={"gunicorn-gevent": 3},
+    ),
+    Workload(
+        "gevent-sleep10",
+        "application that sleeps 10 ms, in greenlets",
+        (get("/sleep"),),
+        apps.HELLO,
+        model="gevent",
+        pause=apps.PAUSE,
     ),
 )
 NAMES = tuple(workload.name for workload in TABLE)

@@ -88,6 +88,23 @@ def test_a_server_that_does_not_start_is_a_row(tmp_path: Path, programs: Program
     assert run.report.rows("hello")[0][-1] == "does not start: No such file or directory"
 
 
+def test_a_workload_goes_to_the_servers_of_its_model(programs: Programs) -> None:
+    """A real, short run: both rows of fastwsgi, where they take part."""
+    run = comparison(
+        programs,
+        *("--servers", "fastwsgi", "fastwsgi-threads", "bjoern"),
+        *("--workloads", "threads-hello", "threads-sleep10", "--rounds", "1"),
+    )
+    assert [server.name for server in run.servers] == ["fastwsgi", "fastwsgi-threads"]
+    run.run()
+    found = {(measured.server, measured.workload) for measured in run.report.measurements}
+    assert found == {
+        ("fastwsgi", "threads-hello"),
+        ("fastwsgi-threads", "threads-hello"),
+        ("fastwsgi-threads", "threads-sleep10"),
+    }
+
+
 def test_a_missing_load_generator_is_a_row(programs: Programs) -> None:
     def generate(*anything: object) -> Outcome:
         raise LoadError("wrk is not installed")

@@ -60,7 +60,7 @@ def test_a_connection_that_ends_is_an_error() -> None:
             return head + b"Hello, World!"
 
     with pytest.raises(ProbeError, match="does not keep"):
-        instructions.ask(Closing(), workloads.find("hello"), 2)  # type: ignore[arg-type]
+        instructions.ask([Closing()], workloads.find("hello"), 2)  # type: ignore[list-item]
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
@@ -71,6 +71,22 @@ def test_figures_of_fastwsgi(programs: Programs) -> None:
     hello, browser = instructions.count(server, programs, chosen, requests=100, functions=3)
     assert 1_000 < hello.instructions < browser.instructions
     assert len(hello.functions) == 3
+
+
+def test_all_connections_ask_before_the_first_answer_is_read() -> None:
+    said: list[str] = []
+
+    class Answering:
+        def sendall(self, data: bytes) -> None:
+            said.append("asks")
+
+        def recv(self, size: int) -> bytes:
+            said.append("hears")
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+
+    clients = [Answering(), Answering()]
+    assert instructions.ask(clients, workloads.find("hello"), 3) == 4  # type: ignore[arg-type]
+    assert said == ["asks", "asks", "hears", "hears"] * 2
 
 
 def test_without_valgrind(

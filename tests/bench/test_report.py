@@ -16,7 +16,7 @@ def measured(number: int, server: str, efficiency: float, workload: str = "hello
 @pytest.fixture
 def filled() -> Report:
     """Three rounds on a machine that halves its speed in the second."""
-    found = Report(("limit", "fastwsgi", "bjoern", "granian", "waitress"), workloads.NAMES)
+    found = Report(("limit", "fastwsgi", "bjoern", "granian", "waitress"), workloads.NAMES, 64)
     rounds = {
         "limit": (100_000, 50_000, 110_000),
         "fastwsgi": (90_000, 40_000, 88_000),
@@ -75,6 +75,61 @@ def test_verdict(filled: Report) -> None:
     assert filled.verdict("post") == ""
 
 
+@pytest.fixture
+def models() -> Report:
+    """Two rounds of servers of two models; the second round is twice as slow."""
+    names = ("limit", "fastwsgi", "fastwsgi-threads", "granian-threads", "gunicorn-threads")
+    found = Report(names, workloads.NAMES, 64)
+    for number, speed in enumerate((1.0, 0.5)):
+        for name, figure in zip(names, (100_000, 90_000, 80_000, 40_000, 4_000), strict=True):
+            found.measurements.append(measured(number, name, figure * speed, "threads-hello"))
+    return found
+
+
+def test_only_servers_that_take_part_are_rows(models: Report) -> None:
+    assert [row[0] for row in models.rows("threads-sleep10")] == list(models.names[2:])
+    assert [row[0] for row in models.rows("threads-hello")] == list(models.names)
+    assert [row[0] for row in models.rows("hello")] == ["limit", "fastwsgi"]
+
+
+def test_verdict_says_what_is_wanted(models: Report) -> None:
+    per_cpu_second = models.verdict("threads-hello").split("; ")[:4]
+    assert per_cpu_second == [
+        "fastwsgi-threads: 0.80 (0.80-0.80) x limit per CPU-second",
+        "2.00 (2.00-2.00) x granian-threads per CPU-second (wanted: 1.5)",
+        "20.00 (20.00-20.00) x gunicorn-threads per CPU-second (wanted: 18)",
+        "0.89 (0.89-0.89) x fastwsgi per CPU-second (wanted: 0.8)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workload", "connections", "ideal"),
+    [
+        ("threads-sleep10", 64, 800.0),
+        ("threads-sleep10", 4, 400.0),
+        ("gevent-sleep10", 64, 6400.0),
+        ("hello", 64, 0.0),
+    ],
+)
+def test_ideal(workload: str, connections: int, ideal: float) -> None:
+    assert Report((), (), connections).ideal(workload) == pytest.approx(ideal)
+
+
+def test_a_sleeping_application_is_judged_by_requests_per_second(models: Report) -> None:
+    """The stand-ins' CPU-seconds differ as much as their figures; their seconds are two."""
+    for name, requests in (("fastwsgi-threads", 1520), ("granian-threads", 1600)):
+        models.measurements.append(
+            Measurement(0, name, "threads-sleep10", requests, 2.0, 1 / requests, None, None, 0)
+        )
+    assert models.verdict("threads-sleep10") == (
+        "fastwsgi-threads: 0.95 (0.95-0.95) x limit per second (wanted: 0.95); "
+        "0.95 (0.95-0.95) x granian-threads per second"
+    )
+    rows = models.rows("threads-sleep10")
+    assert [row[0] for row in rows[:2]] == ["granian-threads", "fastwsgi-threads"]
+    assert rows[1][5:7] == ("0.95 (0.95-0.95)", "0.95 (0.95-0.95)")
+
+
 def test_remarks(filled: Report) -> None:
     filled.closing.add(("bjoern", "hello"))
     filled.measurements.append(
@@ -105,7 +160,7 @@ def test_a_server_that_fails_everywhere_is_a_row_of_every_table(filled: Report) 
 
 
 def test_nothing_could_be_measured() -> None:
-    empty = Report(("waitress",), ("hello", "post"))
+    empty = Report(("waitress",), ("hello", "post"), 64)
     empty.failures["waitress", ""] = "not installed"
     assert empty.render(markdown=False).count("not installed") == 2
 

@@ -97,6 +97,12 @@ def test_version_comes_from_the_peers_environment(programs: Programs) -> None:
         here.version(Server("absent", (), package="no-such-distribution"))
 
 
+def test_a_missing_part_of_a_server(programs: Programs) -> None:
+    assert programs.version(Server("limit", (), module="json")) == ""
+    with pytest.raises(ServerError, match=r"not available: no json\.absent"):
+        programs.version(Server("limit", (), module="json.absent"))
+
+
 def test_without_a_compiler(
     programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import apps
 import pytest
+import servers
 import workloads
 
 
@@ -23,6 +24,24 @@ def test_pipeline_sends_sixteen_requests_at_once() -> None:
 def test_post_has_a_kibibyte() -> None:
     (request,) = workloads.find("post").requests
     assert len(request.partition(b"\r\n\r\n")[2]) == 1024
+
+
+def test_every_server_takes_part_and_every_workload_has_one_of_ours() -> None:
+    for server in servers.TABLE:
+        assert any(workload.includes(server) for workload in workloads.TABLE)
+    subjects = {workload.model: workload.subject for workload in workloads.TABLE}
+    assert subjects == {
+        "inline": "fastwsgi",
+        "threads": "fastwsgi-threads",
+        "gevent": "fastwsgi-gevent",
+    }
+
+
+def test_whom_fastwsgi_is_wanted_to_reach_takes_part() -> None:
+    for workload in workloads.TABLE:
+        names = {server.name for server in servers.TABLE if workload.includes(server)}
+        assert set(workload.wanted) - names <= ({"limit"} if workload.pause else set())
+        assert set(workload.beside) <= names
 
 
 @pytest.mark.parametrize("name", workloads.NAMES)
