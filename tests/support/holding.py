@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.support.server import ServerProcess
 
-REQUEST = "GET {}?{} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+REQUEST = "GET {} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
 class HeldRequest:
@@ -24,7 +24,8 @@ class HeldRequest:
             if not fifo.exists():
                 os.mkfifo(fifo)
         self.client = server.connect()
-        self.client.sendall(REQUEST.format(path, name).encode())
+        target = f"{path}?{name}" if name else path
+        self.client.sendall(REQUEST.format(target).encode())
         os.close(os.open(started, os.O_RDONLY))
 
     def release(self) -> None:
