@@ -22,5 +22,5 @@ cdef class RequestBody:
 
     cdef int spool(self) except -1
     cdef bytes take(self, size_t length)
-    cdef size_t left_in_file(self, object size) except? 0
+    cdef size_t left_in_file(self, Py_ssize_t wanted) except? 0
     cdef size_t line_end(self, size_t limit) noexcept

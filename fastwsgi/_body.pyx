@@ -87,20 +87,22 @@ cdef class RequestBody:
         return limit if end == NULL else <size_t>(end - start) + 1
 
     # A read for more than there is would have memory set aside for it.
-    cdef size_t left_in_file(self, object size) except? 0:
-        return bounded(size, <size_t>(self.received - <int64_t>self.file.tell()))
+    cdef size_t left_in_file(self, Py_ssize_t wanted) except? 0:
+        return bounded(wanted, <size_t>(self.received - <int64_t>self.file.tell()))
 
     def read(self, size=-1):
         """Read at most `size` bytes; all that is left for a negative size or None. b"" at the end."""
+        cdef Py_ssize_t wanted = number_of(size)
         if self.file is not None:
-            return self.file.read(self.left_in_file(size))
-        return self.take(bounded(size, self.length - self.position))
+            return self.file.read(self.left_in_file(wanted))
+        return self.take(bounded(wanted, self.length - self.position))
 
     def readline(self, size=-1):
         """Read one line with its line feed, at most `size` bytes of it."""
+        cdef Py_ssize_t wanted = number_of(size)
         if self.file is not None:
-            return self.file.readline(self.left_in_file(size))
-        return self.take(self.line_end(bounded(size, self.length - self.position)))
+            return self.file.readline(self.left_in_file(wanted))
+        return self.take(self.line_end(bounded(wanted, self.length - self.position)))
 
     def readlines(self, hint=-1):
         """Read the lines that are left; with a positive `hint` stop once so many bytes are read."""
@@ -124,6 +126,10 @@ cdef class RequestBody:
         return line
 
 
-cdef size_t bounded(object size, size_t left) except? 0:
-    cdef Py_ssize_t wanted = -1 if size is None else size
+# To be known before what is left: an __index__ may read, too, or let another thread end the request.
+cdef Py_ssize_t number_of(object size) except? -1:
+    return -1 if size is None else size
+
+
+cdef size_t bounded(Py_ssize_t wanted, size_t left) noexcept:
     return left if wanted < 0 or <size_t>wanted > left else <size_t>wanted

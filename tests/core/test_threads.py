@@ -638,6 +638,24 @@ def test_a_body_reaches_its_thread_whole(serving: Serving, size: int, chunked: b
         assert client.ending is None
 
 
+@pytest.mark.parametrize("read", ["read", "readline"])
+def test_a_size_that_reads_itself_gets_no_more_than_there_is(serving: Serving, read: str) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        stream = environ["wsgi.input"]
+
+        class Size:
+            def __index__(self) -> int:
+                stream.read(90)
+                return 95
+
+        start_response("200 OK", [])
+        return [getattr(stream, read)(Size()) + b";" + stream.read()]
+
+    client = serving(app).connect("POST")
+    client.send(request("p", "Content-Length: 100", method="POST") + b"b" * 100)
+    assert client.await_responses(1)[0].body == b"b" * 10 + b";"
+
+
 # -- slow clients ------------------------------------------------------------------------------------------------------
 
 
