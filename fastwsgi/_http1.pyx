@@ -753,15 +753,18 @@ cdef class Connection(Exchange):
         cdef ResponseHead head
         cdef Http1 http = self.http
         cdef Output *out = self.gather()
-        self.writer.put(status, headers, http.clock.wall(), &head)
+        cdef HeadWriter writer = self.writer
+        writer.put(status, headers, http.clock.wall(), &head)
+        if self.gone:  # lost while headers that are no list ran code of their own
+            raise ClientGone
         if http.on_done is not None:
             self.status = status
             self.headers = headers
         if self.body is not None and self.body.source is not None:  # nobody may ever read the rest
             self.keeps_alive = False
             self.lingers = True
-        if self.writer.dropped is not None:
-            self.mistake = f"the hop-by-hop header {self.writer.dropped} was left out of the response"
+        if writer.dropped is not None:
+            self.mistake = f"the hop-by-hop header {writer.dropped} was left out of the response"
         # An interim status as the final one leaves nothing to rely on.
         if head.close_asked or head.status < 200 or http.draining:
             self.keeps_alive = False
@@ -1145,6 +1148,7 @@ cdef class Connection(Exchange):
     cdef int lose(self) except -1:
         if self.state == CLOSED:
             return 0
+        self.gone = True
         if self.task is not None:
             self.http.dispatcher.cancel(self)
         if self.framing != UNDECIDED or self.pending is not None:

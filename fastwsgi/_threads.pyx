@@ -177,6 +177,7 @@ cdef class Threads(Caller):
             return exchange.hand_back()
         if exchange.waited:
             exchange.environ[QUEUE_SECONDS] = exchange.waited / 1000.0
+        exchange.in_app = False  # an application that shared its write() may have left it set
         seat.exchange, seat.since = exchange, now
         self.answer(exchange, True)
         if precise() - start > SHORT:

@@ -135,6 +135,7 @@ cdef class StartResponse:
     cdef bint respond_file(self, FileWrapper wrapper, tuple region) except -1:
         cdef OpenFile file = OpenFile.__new__(OpenFile)
         file.fd = os.dup(region[0])
+        self.come_in()
         self.begin(region[2])
         self.exchange.sendfile(file, file.fd, region[1], region[2])
         self.exchange.finish(True)
@@ -327,11 +328,12 @@ cdef class Caller(Dispatcher):
         return OVER
 
     cdef int blame(self, Exchange exchange, StartResponse start, error) except -1:
-        if start.exchange is None:  # it was cut off: what the application does now is of no interest any more
+        if start.exchange is not None:  # else it was cut off, and what the application does is of no interest any more
+            exchange.in_app = False
+            if not isinstance(error, (ClientGone, RequestBodyError)):
+                self.on_error(exchange.environ, error)
+        if start.exchange is None:
             return self.conclude(exchange, start)
-        exchange.in_app = False
-        if not isinstance(error, (ClientGone, RequestBodyError)):
-            self.on_error(exchange.environ, error)
         if exchange.begun():
             exchange.abort()
         else:

@@ -638,6 +638,24 @@ def test_a_body_reaches_its_thread_whole(serving: Serving, size: int, chunked: b
         assert client.ending is None
 
 
+@pytest.mark.parametrize("read", ["read", "readline"])
+def test_a_size_that_reads_itself_gets_no_more_than_there_is(serving: Serving, read: str) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        stream = environ["wsgi.input"]
+
+        class Size:
+            def __index__(self) -> int:
+                stream.read(90)
+                return 95
+
+        start_response("200 OK", [])
+        return [getattr(stream, read)(Size()) + b";" + stream.read()]
+
+    client = serving(app).connect("POST")
+    client.send(request("p", "Content-Length: 100", method="POST") + b"b" * 100)
+    assert client.await_responses(1)[0].body == b"b" * 10 + b";"
+
+
 # -- slow clients ------------------------------------------------------------------------------------------------------
 
 
@@ -757,6 +775,48 @@ def test_who_takes_nothing_is_given_up(serving: Serving, caplog: pytest.LogCaptu
     assert caplog.messages == []
 
 
+def end_while_a_thread_is_held(server: SteppedServer, gate: Gate) -> None:
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("fastwsgi-")]
+    server.server.close()
+    gate.open()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("where", ["headers", "log", "error"])
+def test_the_server_may_end_while_its_own_code_waits(
+    serving: Serving, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, came = Gate(), threading.Event()
+
+    def wait(*_: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            came.set()
+            gate.pass_through()
+
+    class Headers(list[tuple[str, str]]):
+        def __iter__(self) -> Iterator[tuple[str, str]]:
+            wait()
+            return super().__iter__()
+
+    if where == "log":
+        monkeypatch.setattr(wiring, "access_log", lambda settings: wait)
+    monkeypatch.setattr(wiring, "report_application_error", wait)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        fields = [("A", "b")]
+        start_response("200 OK", Headers(fields) if where == "headers" else fields)
+        if where == "error":
+            raise ValueError
+        return [b"body"]
+
+    server = serving(app, threads=1)
+    ask(server, "p")
+    server.until(came.is_set, "the thread to wait")
+    end_while_a_thread_is_held(server, gate)
+
+
 def test_the_end_of_the_server_leaves_threads_alone(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -764,12 +824,7 @@ def test_the_end_of_the_server_leaves_threads_alone(
     server = serving(answering(body), threads=1)
     ask(server, "p")
     server.until(lambda: body.given == 1, "the first item")
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("fastwsgi-")]
-    server.server.close()
     assert body.gate is not None
-    body.gate.open()
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+    end_while_a_thread_is_held(server, body.gate)
     assert body.closed == 1
     assert caplog.messages == []
