@@ -15,6 +15,7 @@ cdef class Seat:
     cdef Exchange exchange            # what it runs; None: nothing, or it was cut off
     cdef int64_t since                # milliseconds: when it began with it
     cdef bint stuck                   # it still runs what was cut off
+    cdef bint replaced                # by another seat: to be left when it is through
 
 
 cdef class Threads(Caller):
@@ -29,6 +30,7 @@ cdef class Threads(Caller):
     cdef Exchange last
     cdef int length
     # Settings; times in milliseconds, 0: none.
+    cdef int threads
     cdef int max_queue                # 0: none
     cdef int64_t queue_timeout
     cdef int64_t request_timeout

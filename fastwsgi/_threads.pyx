@@ -11,7 +11,7 @@ until one is not. The next request, or the next second, still rouses one then.
 Laws: the GIL guards everything here, and whatever runs between two lines of a method runs no Python code and does not
 release it. The queue is first in, first out, and bounded. A request that overruns `request_timeout` is taken from its
 thread and answered; the thread cannot be stopped, so it goes on with what no one waits for, and counts as stuck until
-it returns.
+it returns. Another takes its seat, so that what waits is served; there are never more than `threads` of those.
 """
 
 cimport cython
@@ -61,6 +61,7 @@ cdef class Threads(Caller):
         self.queue_timeout = <int64_t>(queue_timeout * 1000)
         self.request_timeout = <int64_t>(request_timeout * 1000)
         self.on_overdue = on_overdue
+        self.threads = threads
         self.eagerness = PATIENCE
         self.seats = []
         for number in range(1, threads + 1):
@@ -156,6 +157,11 @@ cdef class Threads(Caller):
                 if self.eagerness:
                     self.rouse()
                 self.serve_safely(seat, exchange)
+                if seat.stuck:  # the client has long had its answer
+                    seat.stuck = False
+                    if seat.replaced:
+                        self.seats.remove(seat)
+                        return
 
     # What fails here is not the application's: `noexcept` hands it to sys.unraisablehook, and the thread goes on.
     cdef void serve_safely(self, Seat seat, Exchange exchange) noexcept:
@@ -163,7 +169,6 @@ cdef class Threads(Caller):
             self.serve(seat, exchange)
         except BaseException:
             seat.exchange = None
-            seat.stuck = False
             exchange.cut(APPLICATION_FAILED)
             raise
 
@@ -185,7 +190,6 @@ cdef class Threads(Caller):
         elif self.eagerness:
             self.eagerness -= 1
         if seat.exchange is None:
-            seat.stuck = False
             return 0
         seat.exchange = None
         return exchange.hand_back()
@@ -199,7 +203,7 @@ cdef class Threads(Caller):
         if self.queue_timeout:
             self.refuse_stale(now)
         if self.request_timeout:
-            for seat in self.seats:
+            for seat in list(self.seats):
                 if seat.exchange is not None and now - seat.since >= self.request_timeout:
                     self.cut_overdue(seat, now)
 
@@ -227,5 +231,8 @@ cdef class Threads(Caller):
         exchange.cut(TOO_SLOW)
         for other in self.seats:
             stuck += other.stuck
+        if stuck <= self.threads:
+            seat.replaced = True
+            self.sit_down(Seat(), seat.thread.name)
         self.on_overdue(environ, seat.thread, (now - seat.since) / 1000.0, stuck)
         return 0

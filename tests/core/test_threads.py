@@ -488,11 +488,28 @@ def test_a_slow_client_costs_its_thread_only_up_to_the_timeout(
     waiting = ask(server, "other")
     server.advance(5 + MARGIN)
     assert_answers(server, waiting, "other")
-    assert body.closed == 1
+    server.until(lambda: body.closed == 1, "the iterable's close")
     assert body.given == given
     assert client.await_end() in ("eof", "reset")
     assert not client.responses[0].complete
     assert len(caplog.messages) == 1
+
+
+def test_another_thread_takes_the_seat_of_one_that_is_stuck(serving: Serving) -> None:
+    body = Body([b"one", b"two"], Gate())
+    assert body.gate is not None
+    server = serving(answering(body), threads=1, request_timeout=5)
+    stuck = ask(server, "p")
+    server.until(lambda: body.given == 1, "the first item")
+    waiting = ask(server, "other")
+    server.advance(5 + MARGIN)
+    stuck.await_end()
+    assert_answers(server, waiting, "other")
+    before = threading.active_count()
+    body.gate.open()
+    server.until(lambda: threading.active_count() == before - 1, "the end of the thread")
+    assert_answers(server, ask(server, "another"), "another")
+    await_rest(server)
 
 
 def test_an_iterable_that_closes_slowly_is_left_alone(
