@@ -508,7 +508,7 @@ def test_another_thread_takes_the_seat_of_one_that_is_stuck(serving: Serving) ->
     before = threading.active_count()
     body.gate.open()
     server.until(lambda: threading.active_count() == before - 1, "the end of the thread")
-    assert_answers(server, ask(server, "another"), "another")
+    assert_answers(server, ask(server, "other"), "other")
     await_rest(server)
 
 
