@@ -29,7 +29,7 @@ from probe import TIMEOUT, ProbeError, read_answers
 from servers import Programs, Running, Server, ServerError, free_port, no_orphans
 from workloads import Workload, get
 
-WARM_UP = 200  # requests before the count begins
+WARM_UP = 200  # requests of each connection before the count begins
 PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
 MUST = {"hello": 9_000, "browser": 20_000}
 MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
@@ -134,7 +134,7 @@ def count(
             for workload in chosen:
                 with ExitStack() as stack:
                     clients = connect(port, connections, stack)
-                    ask(clients, workload, WARM_UP)
+                    ask(clients, workload, WARM_UP * connections)
                     ask(clients[:1], MARK, 2)
                     asked.append(ask(clients, workload, requests))
                     ask(clients[:1], MARK, 1)
