@@ -1075,7 +1075,8 @@ cdef class Connection(Exchange):
                 return WAIT if errno == EAGAIN or errno == EINTR else GONE
             if n == 0:  # the file has become shorter than it was
                 return GONE
-            self.deadline = self.http.clock.now() + self.http.send_timeout
+            if self.state == WRITING:  # what runs elsewhere sees to its time itself, while it waits
+                self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
             segment.left -= n
             if segment.data != NULL:
