@@ -31,6 +31,9 @@ from types import FrameType
 from typing import Final, Protocol
 
 from fastwsgi._clock import Clock
+from fastwsgi.originals import original
+
+epoll: Final = original("select", "epoll")
 
 # Events taken from the kernel at once. Every epoll_wait allocates room for so many.
 BATCH: Final = 64
@@ -135,7 +138,7 @@ class Reactor:
         self._removed: set[int] = set()
         self._late: dict[int, Handler] = {}
         self._stopping = False
-        self._epoll = select.epoll()
+        self._epoll = epoll()
         self._poll = self._epoll.poll
         self._wake_up = _WakeUp()
         self.add(self._wake_up.fd, self._wake_up, select.EPOLLIN)

@@ -25,6 +25,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._clock": 0,
     "fastwsgi._prctl": 0,
     "fastwsgi.errors": 0,
+    "fastwsgi.originals": 0,
     "fastwsgi.net": 1,
     "fastwsgi._http1": 2,
     "fastwsgi._body": 2,
