@@ -46,7 +46,7 @@ from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
-from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.surroundings import enter_folder, prepare, require_execution
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Load, Worker, leave
 
@@ -126,6 +126,7 @@ class Arbiter:
         settings = self.settings
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        require_execution(settings)
         self.pidfile = create_pidfile(settings)
         if settings.preload_app:
             self.generation.load = self.preload(settings)
@@ -208,7 +209,7 @@ class Arbiter:
 
     def preload(self, settings: Settings) -> Load:
         """Load the application now; what it takes in memory is then shared with all workers."""
-        set_environment(settings)
+        prepare(settings)
         app = self.load(settings)
         self.signals.take_back()
         # Objects the collector never looks at are pages that are never copied.
@@ -310,6 +311,7 @@ class Arbiter:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
         enter_folder(settings)
+        require_execution(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(settings, present.sockets)
