@@ -50,6 +50,7 @@ cdef class Http1:
     cdef object reactor
     cdef Clock clock
     cdef Dispatcher dispatcher
+    cdef object wait_for              # (fd, events of poll, milliseconds): bool, instead of poll; or None
     cdef str server_header
     cdef HeadWriter spare             # the first of those that no response uses
     cdef list returned                # Connections whose exchange is back from elsewhere, for the reactor

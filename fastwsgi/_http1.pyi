@@ -26,6 +26,7 @@ class Http1:
         reactor: Any,
         clock: Clock,
         dispatcher: Dispatcher,
+        wait_for: Callable[[int, int, int], bool] | None,
         server_header: str,
         limit_request_line: int,
         limit_request_fields: int,

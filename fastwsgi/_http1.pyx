@@ -167,7 +167,9 @@ cdef class Segment:
 cdef class Http1:
     """What all HTTP/1.x connections of one worker share: limits, buffers, callbacks and the list of open ones.
 
-    Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `on_done(exchange)`,
+    Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `wait_for(fd, events,
+    milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
+    whether it is. `on_done(exchange)`,
     `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be None.
     """
 
@@ -177,7 +179,7 @@ cdef class Http1:
             raise MemoryError
 
     def __init__(
-        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, str server_header,
+        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, wait_for, str server_header,
         int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
         int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
@@ -187,6 +189,7 @@ cdef class Http1:
         self.reactor = reactor
         self.clock = clock
         self.dispatcher = dispatcher
+        self.wait_for = wait_for
         self.server_header = server_header
         self.spare = HeadWriter(server_header)
         self.returned = []
@@ -871,6 +874,8 @@ cdef class Connection(Exchange):
     cdef bint wait_for(self, short events, int64_t milliseconds) except -1:
         cdef pollfd watched
         cdef int found
+        if self.http.wait_for is not None:
+            return self.http.wait_for(self.fd, events, milliseconds)
         watched.fd, watched.events, watched.revents = self.fd, events, 0
         with nogil:
             found = poll(&watched, 1, <int>milliseconds)
@@ -1084,7 +1089,7 @@ cdef class Connection(Exchange):
                 return WAIT if errno == EAGAIN or errno == EINTR else GONE
             if n == 0:  # the file has become shorter than it was
                 return GONE
-            if self.state == WRITING:
+            if self.state == WRITING:  # what runs elsewhere sees to its time itself, while it waits
                 self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
             segment.left -= n

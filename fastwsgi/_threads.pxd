@@ -2,24 +2,18 @@
 
 from libc.stdint cimport int64_t
 
-from fastwsgi._clock cimport Clock
+from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport Exchange
-from fastwsgi._wsgi cimport Caller
 
 
 # One thread of the pool.
-cdef class Seat:
+cdef class Seat(Runner):
     cdef object lock                  # held while the thread has nothing to do
     cdef Seat next                    # of those that have nothing to do
-    cdef object thread
-    cdef Exchange exchange            # what it runs; None: nothing, or it was cut off
-    cdef int64_t since                # milliseconds: when it began with it
-    cdef bint stuck                   # it still runs what was cut off
     cdef bint replaced                # by another seat: to be left when it is through
 
 
-cdef class Threads(Caller):
-    cdef Clock clock
+cdef class Threads(Elsewhere):
     cdef list seats
     cdef Seat idle                    # the one that fell asleep last
     cdef int idle_count
@@ -33,13 +27,10 @@ cdef class Threads(Caller):
     cdef int threads
     cdef int max_queue                # 0: none
     cdef int64_t queue_timeout
-    cdef int64_t request_timeout
-    cdef object on_overdue            # (environ, thread, seconds, stuck threads)
+    cdef object on_stuck              # (threads)
 
     cdef int put(self, Exchange exchange) except -1
     cdef Exchange take_first(self)
     cdef int rouse_idle(self) except -1
-    cdef void serve_safely(self, Seat seat, Exchange exchange) noexcept
-    cdef int serve(self, Seat seat, Exchange exchange) except -1
     cdef int refuse_stale(self, int64_t now) except -1
-    cdef int cut_overdue(self, Seat seat, int64_t now) except -1
+    cdef int replace(self, Seat seat) except -1

@@ -18,12 +18,12 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport Clock, precise
+from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange, OVER
-from fastwsgi._wsgi cimport Caller, StartResponse
 
 import threading
 
-from fastwsgi.errors import APPLICATION_FAILED, BUSY, TOO_SLOW
+from fastwsgi.errors import BUSY
 
 cdef enum:
     PATIENCE = 1000                   # requests
@@ -34,33 +34,27 @@ cdef str QUEUE_SECONDS = "fastwsgi.queue_seconds"
 
 
 @cython.final
-cdef class Seat:
+cdef class Seat(Runner):
     """One thread of the pool."""
 
 
 @cython.final
-cdef class Threads(Caller):
+cdef class Threads(Elsewhere):
     """Runs the application in `threads` threads.
 
     `max_queue` bounds how many requests may wait for one, and `queue_timeout` how many seconds; what is beyond gets a
-    503. `request_timeout` is how many seconds the application may take; then the client gets a 504 and
-    `on_overdue(environ, thread, seconds, stuck)` is told, the last being the number of threads that are stuck. 0 means
-    no bound. `app` and `on_error` are those of `Caller`.
+    503. 0 means no bound. A thread cannot be ended: `on_stuck(threads)` is told how many still run what was cut off.
+    The other arguments are those of `Elsewhere`.
     """
 
-    def __cinit__(self):
-        self.is_elsewhere = True
-
     def __init__(
-        self, app, on_error, *, Clock clock not None, int threads, int max_queue, double queue_timeout,
-        double request_timeout, on_overdue,
+        self, app, on_error, Clock clock not None, double request_timeout, on_overdue, *, int threads, int max_queue,
+        double queue_timeout, on_stuck,
     ):
-        super().__init__(app, on_error)
-        self.clock = clock
+        super().__init__(app, on_error, clock, request_timeout, on_overdue)
         self.max_queue = max_queue
         self.queue_timeout = <int64_t>(queue_timeout * 1000)
-        self.request_timeout = <int64_t>(request_timeout * 1000)
-        self.on_overdue = on_overdue
+        self.on_stuck = on_stuck
         self.threads = threads
         self.eagerness = PATIENCE
         self.seats = []
@@ -72,9 +66,9 @@ cdef class Threads(Caller):
         """Start the thread of a seat."""
         seat.lock = threading.Lock()
         seat.lock.acquire()
-        seat.thread = threading.Thread(target=self.work, args=(seat,), name=name, daemon=True)
+        seat.who = threading.Thread(target=self.work, args=(seat,), name=name, daemon=True)
         self.seats.append(seat)
-        seat.thread.start()
+        seat.who.start()
 
     @property
     def at_rest(self):
@@ -98,13 +92,6 @@ cdef class Threads(Caller):
             return OVER
         self.put(exchange)
         return ELSEWHERE
-
-    cdef int cancel(self, Exchange exchange) except -1:
-        task = exchange.task
-        exchange.task = None  # where it waits for a thread, none will take it
-        if isinstance(task, StartResponse):
-            (<StartResponse>task).exchange = None
-        return 0
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 
@@ -156,43 +143,28 @@ cdef class Threads(Caller):
             else:
                 if self.eagerness:
                     self.rouse()
-                self.serve_safely(seat, exchange)
+                self.run(seat, exchange)
                 if seat.stuck:  # the client has long had its answer
                     seat.stuck = False
                     if seat.replaced:
                         self.seats.remove(seat)
                         return
 
-    # What fails here is not the application's: `noexcept` hands it to sys.unraisablehook, and the thread goes on.
-    cdef void serve_safely(self, Seat seat, Exchange exchange) noexcept:
-        try:
-            self.serve(seat, exchange)
-        except BaseException:
-            seat.exchange = None
-            exchange.cut(APPLICATION_FAILED)
-            raise
-
-    cdef int serve(self, Seat seat, Exchange exchange) except -1:
-        cdef int64_t now = self.clock.now(), start = precise()
+    cdef int serve(self, Runner runner, Exchange exchange) except -1:
+        cdef int64_t start = precise()
         if exchange.task is None:  # it was cancelled while it waited
             return 0
-        exchange.waited = now - exchange.queued
+        exchange.waited = runner.since - exchange.queued
         if self.queue_timeout and exchange.waited > self.queue_timeout:
-            exchange.fail(BUSY)
-            return exchange.hand_back()
+            return exchange.fail(BUSY)
         if exchange.waited:
             exchange.environ[QUEUE_SECONDS] = exchange.waited / 1000.0
-        exchange.in_app = False  # an application that shared its write() may have left it set
-        seat.exchange, seat.since = exchange, now
         self.answer(exchange, True)
         if precise() - start > SHORT:
             self.eagerness = PATIENCE
         elif self.eagerness:
             self.eagerness -= 1
-        if seat.exchange is None:
-            return 0
-        seat.exchange = None
-        return exchange.hand_back()
+        return 0
 
     # -- the bounds ----------------------------------------------------------------------------------------------------
 
@@ -204,8 +176,8 @@ cdef class Threads(Caller):
             self.refuse_stale(now)
         if self.request_timeout:
             for seat in list(self.seats):
-                if seat.exchange is not None and now - seat.since >= self.request_timeout:
-                    self.cut_overdue(seat, now)
+                if self.cut_overdue(seat, now):
+                    self.replace(seat)
 
     cdef int refuse_stale(self, int64_t now) except -1:
         cdef Exchange exchange
@@ -217,22 +189,13 @@ cdef class Threads(Caller):
                 exchange.hand_back()
         return 0
 
-    cdef int cut_overdue(self, Seat seat, int64_t now) except -1:
-        cdef Exchange exchange = seat.exchange
+    cdef int replace(self, Seat seat) except -1:
         cdef Seat other
         cdef int stuck = 0
-        if not exchange.in_app:  # our own code runs, and soon it will not
-            return 0
-        environ = exchange.environ
-        seat.exchange = None
-        seat.stuck = True
-        if exchange.task is not None:
-            (<StartResponse>exchange.task).exchange = None
-        exchange.cut(TOO_SLOW)
         for other in self.seats:
             stuck += other.stuck
         if stuck <= self.threads:
             seat.replaced = True
-            self.sit_down(Seat(), seat.thread.name)
-        self.on_overdue(environ, seat.thread, (now - seat.since) / 1000.0, stuck)
+            self.sit_down(Seat(), seat.who.name)
+        self.on_stuck(stuck)
         return 0

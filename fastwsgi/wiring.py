@@ -12,15 +12,18 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import FrameType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fastwsgi._body import RequestBody
 from fastwsgi._clock import Clock
+from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
-from fastwsgi._exchange import Exchange
+from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import Http1
 from fastwsgi._threads import Threads
-from fastwsgi._wsgi import Caller, FileWrapper, Inline
+from fastwsgi._wsgi import FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
+
+Application = Callable[..., Any]
+OnWornOut = Callable[[], object] | None
 
 log = logging.getLogger("fastwsgi.error")
 
@@ -47,7 +53,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
-        self.threads: Threads | None = None
+        self.elsewhere: Elsewhere | None = None
 
     @property
     def requests(self) -> int:
@@ -88,8 +94,8 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._http.close()
-        if self.threads is not None:
-            self.threads.close()
+        if self.elsewhere is not None:
+            self.elsewhere.close()
         self.reactor.close()
 
     def speak(self, http: Http1) -> None:
@@ -98,11 +104,11 @@ class Server:
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
         self.reactor.every_wake(http.take_returned)
 
-    def run_threads(self, threads: Threads) -> None:
-        """Run the application in `threads`."""
-        self.threads = threads
-        self.reactor.before_wait(threads.rouse)
-        self.reactor.every_second(threads.sweep)
+    def run_elsewhere(self, dispatcher: Elsewhere) -> None:
+        """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
+        self.elsewhere = dispatcher
+        self.reactor.before_wait(dispatcher.rouse)
+        self.reactor.every_second(dispatcher.sweep)
 
     def listen(
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
@@ -156,17 +162,21 @@ def build(
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
-    server = Server(Reactor(clock), settings.worker_connections)
-    dispatcher: Caller
-    if settings.execution == "threads":
-        dispatcher = pool(settings, app, clock, on_worn_out)
-        server.run_threads(dispatcher)
+    if settings.execution == "gevent":
+        from fastwsgi.execution.gevent import cooperative_poll, wait_for
+
+        reactor, wait = Reactor(clock, make_poll=cooperative_poll), wait_for
     else:
-        dispatcher = Inline(app, report_application_error)
+        reactor, wait = Reactor(clock), None
+    server = Server(reactor, settings.worker_connections)
+    dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out)
+    if isinstance(dispatcher, Elsewhere):
+        server.run_elsewhere(dispatcher)
     http = Http1(
-        reactor=server.reactor,
+        reactor=reactor,
         clock=clock,
         dispatcher=dispatcher,
+        wait_for=wait,
         server_header=settings.server_header,
         # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
         limit_request_line=min(settings.limit_request_line or head, head),
@@ -230,18 +240,23 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     }
 
 
-def pool(
-    settings: Settings,
-    app: Callable[..., Any],
-    clock: Clock,
-    on_worn_out: Callable[[], object] | None,
-) -> Threads:
+def run_inline(
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+) -> Dispatcher:
+    """Return what runs `app` on the reactor's own thread."""
+    return Inline(app, report_application_error)
+
+
+def run_in_threads(
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+) -> Dispatcher:
     """Return the pool of threads that the settings want."""
 
-    def on_overdue(
-        environ: dict[str, Any], thread: threading.Thread, seconds: float, stuck: int
-    ) -> None:
-        report_overdue(environ, thread, seconds)
+    def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
+        frame = sys._current_frames().get(thread.ident or 0)
+        report_overdue(environ, thread.name, frame, seconds)
+
+    def on_stuck(stuck: int) -> None:
         if 2 * stuck >= settings.threads and on_worn_out is not None:
             log.error("%s of %s threads are stuck; the worker is replaced", stuck, settings.threads)
             on_worn_out()
@@ -249,13 +264,37 @@ def pool(
     return Threads(
         app,
         report_application_error,
-        clock=clock,
+        clock,
+        settings.request_timeout,
+        on_overdue,
         threads=settings.threads,
         max_queue=settings.max_queue,
         queue_timeout=settings.queue_timeout,
-        request_timeout=settings.request_timeout,
-        on_overdue=on_overdue,
+        on_stuck=on_stuck,
     )
+
+
+def run_in_greenlets(
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+) -> Dispatcher:
+    """Return what runs `app` in a greenlet for each request."""
+    from fastwsgi.execution.gevent import end, spawn
+
+    def on_overdue(environ: dict[str, Any], greenlet: Any, seconds: float) -> None:
+        report_overdue(environ, "a greenlet", greenlet.gr_frame, seconds)
+
+    return Greenlets(
+        app,
+        report_application_error,
+        clock,
+        settings.request_timeout,
+        on_overdue,
+        spawn=spawn,
+        end=end,
+    )
+
+
+DISPATCHERS: Final = {"inline": run_inline, "threads": run_in_threads, "gevent": run_in_greenlets}
 
 
 def open_spool(folder: str | None) -> BinaryIO:
@@ -280,15 +319,16 @@ def report_refusal(remote_addr: str, refusal: Refusal) -> None:
     log.log(level, "Invalid request from ip=%s: %s", remote_addr, refusal.message)
 
 
-def report_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
-    """Log a request that was taken from its thread, with what the thread is doing."""
-    frame = sys._current_frames().get(thread.ident or 0)
+def report_overdue(
+    environ: dict[str, Any], where: str, frame: FrameType | None, seconds: float
+) -> None:
+    """Log a request that was taken from its thread or greenlet, with the stack of that."""
     stack = "".join(traceback.format_stack(frame)) if frame else "it has ended meanwhile\n"
     log.error(
         "Request %s overran request_timeout: %.0f s in %s, which is here:\n%s",
         ascii(environ.get("RAW_URI")),
         seconds,
-        thread.name,
+        where,
         stack.rstrip(),
     )
 

@@ -196,8 +196,8 @@ class Settings:
         "--max-queue",
         section="Workers",
         metavar="INT",
-        text="The most requests of a worker that wait until a thread or a greenlet is free; what comes"
-        " beyond is answered with 503. 0: as many as worker_connections lets in.",
+        text="The most requests of a worker that wait until a thread is free; what comes beyond is"
+        " answered with 503. 0: as many as worker_connections lets in. With gevent none waits.",
     )
     queue_timeout = Setting(
         seconds,

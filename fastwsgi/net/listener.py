@@ -31,6 +31,10 @@ from typing import Any, Final
 
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.reactor import Reactor
+from fastwsgi.originals import original
+
+Socket: Final = original("socket", "socket")
+getaddrinfo: Final = original("socket", "getaddrinfo")
 
 DEFAULT_PORT: Final = 8000
 DEFAULT_BACKLOG: Final = 2048
@@ -353,12 +357,12 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
     # As bytes, an ASCII name does not pull in the IDNA codec and its tables.
     name = host.encode() if host.isascii() else host
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError:
         raise ConfigError(f"bind address: {host!r} is not a host name") from None
     # A name with both kinds of address is bound as gunicorn binds it, by IPv4.
     family, kind, proto, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    sock = socket.socket(family, kind, proto)
+    sock: socket.socket = Socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
@@ -382,7 +386,7 @@ def _tune(sock: socket.socket) -> None:
 def _bind_unix(path: str, backlog: int, umask: int) -> socket.socket:
     if not path.startswith("\0"):
         _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock: socket.socket = Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         before = os.umask(umask)
@@ -405,7 +409,7 @@ def _remove_stale(path: str) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "The file exists and is not a socket", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with Socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
@@ -417,7 +421,7 @@ def _remove_stale(path: str) -> None:
 
 def _adopt(fd: int) -> socket.socket:
     """Take over a listening socket that the parent process opened."""
-    sock = socket.socket(fileno=fd)
+    sock: socket.socket = Socket(fileno=fd)
     try:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise OSError(errno.EINVAL, f"File descriptor {fd} is not a listening socket")

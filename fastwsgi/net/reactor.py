@@ -27,10 +27,14 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from operator import attrgetter
 from types import FrameType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from fastwsgi._clock import Clock
+from fastwsgi.originals import original
+
+epoll: Final = original("select", "epoll")
 
 # Events taken from the kernel at once. Every epoll_wait allocates room for so many.
 BATCH: Final = 64
@@ -56,6 +60,7 @@ class TimeSource(Protocol):
         """Seconds on a clock that never goes back."""
 
 
+Poll = Callable[[float, int], list[tuple[int, int]]]
 OnError = Callable[[object, Exception], None]
 
 
@@ -119,10 +124,16 @@ class Reactor:
 
     `clock` is where time comes from, the system's monotonic clock unless a test brings its own.
     `on_error` is called with the handler or callback that raised and the exception; it logs unless
-    something else is given, and should release what the handler held.
+    something else is given, and should release what the handler held. `make_poll` turns an epoll
+    object into what is called in place of its `poll`.
     """
 
-    def __init__(self, clock: TimeSource | None = None, on_error: OnError = log_error) -> None:
+    def __init__(
+        self,
+        clock: TimeSource | None = None,
+        on_error: OnError = log_error,
+        make_poll: Callable[[Any], Poll] = attrgetter("poll"),
+    ) -> None:
         self.clock: TimeSource = Clock() if clock is None else clock
         self.on_error = on_error
         # What was ready then, in seconds of the clock, has been handled: the present of a sweep. A
@@ -136,8 +147,8 @@ class Reactor:
         self._removed: set[int] = set()
         self._late: dict[int, Handler] = {}
         self._stopping = False
-        self._epoll = select.epoll()
-        self._poll = self._epoll.poll
+        self._epoll = epoll()
+        self._poll = make_poll(self._epoll)
         self._wake_up = _WakeUp()
         self.add(self._wake_up.fd, self._wake_up, select.EPOLLIN)
 

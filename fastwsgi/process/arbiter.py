@@ -39,15 +39,19 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import ERROR, STANDARD, Logs
+from fastwsgi.originals import original
 from fastwsgi.process.child import Child
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
-from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.surroundings import enter_folder, prepare, require_execution
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Load, Worker, leave
+
+fork: Final = original("os", "fork")
+waitpid: Final = original("os", "waitpid")
 
 SIGNALS: Final = (
     *ENDING,
@@ -122,6 +126,7 @@ class Arbiter:
         settings = self.settings
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        require_execution(settings)
         self.pidfile = create_pidfile(settings)
         if settings.preload_app:
             self.generation.load = self.preload(settings)
@@ -175,7 +180,7 @@ class Arbiter:
         for child in self.children.values():
             send(child.pid, signal.SIGKILL)
         while self.children:
-            self.children.pop(os.waitpid(-1, 0)[0], None)
+            self.children.pop(waitpid(-1, 0)[0], None)
         self.close_sockets()
         if self.pidfile is not None:
             self.pidfile.remove()
@@ -204,8 +209,9 @@ class Arbiter:
 
     def preload(self, settings: Settings) -> Load:
         """Load the application now; what it takes in memory is then shared with all workers."""
-        set_environment(settings)
+        prepare(settings)
         app = self.load(settings)
+        self.signals.take_back()
         # Objects the collector never looks at are pages that are never copied.
         gc.collect()
         gc.freeze()
@@ -305,6 +311,7 @@ class Arbiter:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
         enter_folder(settings)
+        require_execution(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(settings, present.sockets)
@@ -428,7 +435,7 @@ class Arbiter:
         try:
             sockets = generation.sockets.of_seat(seat)
             with self.signals.blocked():
-                pid = os.fork()
+                pid = fork()
                 if pid == 0:
                     self.be_worker(generation, seat, sockets, slot)
         except OSError as error:
@@ -476,7 +483,7 @@ class Arbiter:
         """Bury all dead children. Whoever is not ours is one that PID 1 inherited."""
         with contextlib.suppress(ChildProcessError):
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
                 child = self.children.pop(pid, None)

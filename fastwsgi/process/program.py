@@ -14,7 +14,7 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.arbiter import Arbiter
-from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.surroundings import enter_folder, prepare
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000
@@ -60,7 +60,7 @@ def check(settings: Settings, warnings: Sequence[str]) -> int:
     for warning in warnings:
         sys.stderr.write(f"{warning}\n")
     enter_folder(settings)
-    set_environment(settings)
+    prepare(settings)
     try:
         load_named(settings)
     except ConfigError as error:

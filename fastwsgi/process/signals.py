@@ -22,11 +22,16 @@ import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Final
+from typing import Any, Final
+
+from fastwsgi.originals import original
 
 # From the master to a worker that is silent: say what it is doing, and end that. Not ABRT, which
 # faulthandler has for itself; and nobody's meaning that a supervisor would send to all processes.
 TIMEOUT: Final = signal.SIGRTMIN
+
+set_handler: Final = original("signal", "signal")
+make_poll: Final = original("select", "poll")
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -48,7 +53,11 @@ class SignalQueue:
         self._on_arrival = on_arrival
         self.fd, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup_before = signal.set_wakeup_fd(self._ringer, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._note) for number in self.numbers}
+        self._before = self.take_back()
+
+    def take_back(self) -> dict[int, Any]:
+        """Install our handlers, once more if others have installed theirs; return those that were there."""
+        return {number: set_handler(number, self._note) for number in self.numbers}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pending.append(number)
@@ -84,7 +93,7 @@ class SignalQueue:
     def close(self) -> None:
         """Put back the handlers that were there before."""
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            set_handler(number, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self.fd)
         os.close(self._ringer)
@@ -92,7 +101,7 @@ class SignalQueue:
 
 def wait_readable(fds: Iterable[int], seconds: float | None) -> None:
     """Sleep until one of `fds` is readable, at most `seconds`; None: however long it takes."""
-    poll = select.poll()
+    poll = make_poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
     # Rounded up: a wait that ends before its time would be a loop that spins until then.

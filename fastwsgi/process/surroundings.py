@@ -1,4 +1,4 @@
-"""What settings change around an application: its folder, its import path, its environment."""
+"""What settings change around an application: its folder, its import path, its environment, patches."""
 
 from __future__ import annotations
 
@@ -23,8 +23,22 @@ def enter_folder(settings: Settings) -> None:
             sys.path.insert(0, folder)
 
 
-def set_environment(settings: Settings) -> None:
-    """Set the variables of `raw_env`."""
+def require_execution(settings: Settings) -> None:
+    """Import what `execution` needs. Raises ConfigError where that is not installed."""
+    if settings.execution == "gevent":
+        import fastwsgi.execution.gevent  # noqa: F401, PLC0415
+
+
+def prepare(settings: Settings) -> None:
+    """Make the process what the application is to find when it is imported.
+
+    Sets the variables of `raw_env`; with gevent, patches the standard library. Raises ConfigError
+    where gevent is not installed.
+    """
+    if settings.execution == "gevent":
+        from fastwsgi.execution.gevent import patch  # noqa: PLC0415
+
+        patch()
     for pair in settings.raw_env:
         name, _, value = pair.partition("=")
         os.environ[name] = value

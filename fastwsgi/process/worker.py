@@ -42,7 +42,7 @@ from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logs import ERROR, Logs
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
-from fastwsgi.process.surroundings import enter_folder, set_environment
+from fastwsgi.process.surroundings import enter_folder, prepare
 
 Load = Callable[[Settings], Callable[..., Any]]
 
@@ -112,7 +112,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
         enter_folder(self.settings)
-        set_environment(self.settings)
+        prepare(self.settings)
         app = self.load(self.settings)
         self.server = wiring.build(
             self.settings,

@@ -25,11 +25,15 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._clock": 0,
     "fastwsgi._prctl": 0,
     "fastwsgi.errors": 0,
+    "fastwsgi.originals": 0,
     "fastwsgi.net": 1,
     "fastwsgi._http1": 2,
     "fastwsgi._body": 2,
     "fastwsgi._wsgi": 3,
+    "fastwsgi._elsewhere": 3,
     "fastwsgi._threads": 3,
+    "fastwsgi._greenlets": 3,
+    "fastwsgi.execution": 3,
     "fastwsgi.observe": 3,
     "fastwsgi.wiring": 4,
     "fastwsgi.process": 5,
@@ -44,7 +48,9 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi._writer": frozenset({"fastwsgi._parser", "fastwsgi._clock", "fastwsgi.errors"}),
     "fastwsgi._exchange": frozenset({"fastwsgi._clock"}),
     "fastwsgi._http1": frozenset({"fastwsgi._body"}),
-    "fastwsgi._threads": frozenset({"fastwsgi._wsgi"}),
+    "fastwsgi._elsewhere": frozenset({"fastwsgi._wsgi"}),
+    "fastwsgi._threads": frozenset({"fastwsgi._elsewhere"}),
+    "fastwsgi._greenlets": frozenset({"fastwsgi._elsewhere"}),
     "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi"}),
     "fastwsgi.config": frozenset({"fastwsgi"}),
     "fastwsgi.__main__": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi"}),
@@ -62,6 +68,10 @@ SEE_SETTINGS: Final = frozenset(
 # (module, what it imports inside a function) → reason.
 FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi", "fastwsgi.process.program"): "every module imports the package first",
+    (
+        "fastwsgi.process.surroundings",
+        "fastwsgi.execution.gevent",
+    ): "imports gevent, an optional extra",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",
     ("fastwsgi.process.arbiter", "setproctitle"): "an optional extra that names the process",
 }

@@ -34,6 +34,7 @@ class Walk:
             reactor=self.reactor,
             clock=self.clock,
             dispatcher=Inline(self.app, lambda environ, error: None),
+            wait_for=None,
             server_header="",
             limit_request_line=4094,
             limit_request_fields=100,

@@ -160,7 +160,7 @@ def await_forgotten(server: SteppedServer, count: int = 0) -> None:
 
 
 def await_rest(server: SteppedServer) -> None:
-    threads = server.server.threads
+    threads = server.server.elsewhere
     assert threads is not None
     server.until(lambda: threads.at_rest, "the threads to come to rest")
     server.settle()

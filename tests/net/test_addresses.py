@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastwsgi.errors import ConfigError
+from fastwsgi.net import listener
 from fastwsgi.net.listener import UNSENT, bind, display, parse_address
 
 UNDERSTOOD: dict[str, tuple[str, int] | str | int] = {
@@ -161,7 +162,7 @@ def test_the_kernel_takes_little_for_a_client_that_does_not_read(inherited: bool
 def test_a_host_name_is_resolved_to_ipv4_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     sixth = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
     fourth = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [sixth, fourth])
+    monkeypatch.setattr(listener, "getaddrinfo", lambda *_, **__: [sixth, fourth])
     with bind("some-name:0") as sock:
         assert sock.getsockname()[0] == "127.0.0.1"
 

@@ -52,7 +52,7 @@ class SteppedServer:
         except BaseException:
             self.socket.close()
             raise
-        if self.server.threads is not None:
+        if self.server.elsewhere is not None:
             self.turn_seconds = TURN_SECONDS_WITH_THREADS
 
     def __enter__(self) -> "SteppedServer":
@@ -76,7 +76,7 @@ class SteppedServer:
 
     def settle(self) -> None:
         """Turns until no event is ready and no thread is busy, unless with waiting for its client."""
-        threads = self.server.threads
+        threads = self.server.elsewhere
         for _ in range(QUIET_TURNS):
             rest = (
                 threads is None or threads.at_rest

@@ -1,0 +1,81 @@
+"""What gevent gives to a worker: patches, greenlets, and waiting that lets other greenlets run.
+
+How it works: our reactor stays as it is and runs in the main greenlet. Its epoll descriptor becomes readable when
+something is ready in it, so gevent's hub waits for that one descriptor on behalf of all connections. While the reactor
+waits, the hub runs the greenlets of the requests.
+
+This is the only module that imports gevent. Importing it raises ConfigError where that cannot be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from select import POLLIN
+from typing import Any, Final
+
+from fastwsgi.errors import ConfigError, RequestTimeout
+
+try:
+    import gevent
+    from gevent import monkey
+    from gevent.hub import Waiter
+    from gevent.socket import wait_read, wait_write
+except ImportError as error:
+    raise ConfigError(
+        f"the worker class gevent is not there: {error}; install it with pip install 'fastwsgi[gevent]'"
+    ) from None
+
+READABLE: Final = 1  # of a watcher, libev's EV_READ
+
+Poll = Callable[[float, int], list[tuple[int, int]]]
+
+# Returns the greenlet that will call the first argument with the others.
+spawn: Final = gevent.spawn
+
+
+def patch() -> None:
+    """Make the waiting of the standard library cooperative, and the hub this process's own.
+
+    To be called before the application is imported; in a process forked from one that was patched, again.
+    """
+    monkey.patch_all()
+    gevent.reinit()
+
+
+def cooperative_poll(epoll: Any) -> Poll:
+    """Return `epoll.poll` as a function that lets greenlets run until something is ready.
+
+    Its arguments are the seconds to wait and the most events to return. It belongs to the present thread.
+    """
+    hub = gevent.get_hub()
+    ready = hub.loop.io(epoll.fileno(), READABLE)
+
+    def poll(seconds: float, most: int) -> list[tuple[int, int]]:
+        waiter: Waiter[None] = Waiter(hub)
+        timer = hub.loop.timer(seconds)
+        ready.start(waiter.switch, None)
+        timer.start(waiter.switch, None)
+        try:
+            waiter.get()
+        finally:
+            # Both, at once: a watcher that runs while nobody waits for it would spin.
+            ready.stop()
+            timer.close()
+        return epoll.poll(0, most)  # type: ignore[no-any-return]
+
+    return poll
+
+
+def wait_for(fd: int, events: int, milliseconds: int) -> bool:
+    """Suspend the greenlet until `fd` is ready for `events`, POLLIN or POLLOUT; False where it is not in time."""
+    wait = wait_read if events & POLLIN else wait_write
+    try:
+        wait(fd, milliseconds / 1000)
+    except TimeoutError:
+        return False
+    return True
+
+
+def end(greenlet: gevent.Greenlet[..., Any]) -> None:
+    """Raise RequestTimeout where `greenlet` waits, as soon as the present one waits, too."""
+    greenlet.kill(RequestTimeout, block=False)
