@@ -2,8 +2,8 @@
 
 from typing import Final
 
-# A model is switched on by its line here; "gevent": ("-k", "gevent") goes last.
 MODELS: Final[dict[str, tuple[str, ...]]] = {
     "inline": (),
     "threads": ("--threads", "8"),
+    "gevent": ("-k", "gevent"),
 }
