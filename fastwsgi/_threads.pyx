@@ -194,7 +194,7 @@ cdef class Threads(Elsewhere):
         cdef int stuck = 0
         for other in self.seats:
             stuck += other.stuck
-        if stuck <= self.threads:
+        if seat.stuck and stuck <= self.threads:  # it may have returned while its stack was logged
             seat.replaced = True
             self.sit_down(Seat(), seat.who.name)
         self.on_stuck(stuck)

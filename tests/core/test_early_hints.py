@@ -8,6 +8,7 @@ import pytest
 
 from fastwsgi.errors import ApplicationError
 from tests.support.loop import SteppedServer
+from tests.support.models import MODELS
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -46,9 +47,9 @@ def app() -> Hinting:
     return Hinting()
 
 
-@pytest.fixture(params=["inline", "threads"])
+@pytest.fixture(params=MODELS, ids=str)
 def server(request: pytest.FixtureRequest, app: Hinting, tmp_path: Path) -> Iterator[SteppedServer]:
-    with SteppedServer(app, tmp_path, execution=request.param, threads=2) as server:
+    with SteppedServer(app, tmp_path, **request.param.settings) as server:
         yield server
 
 

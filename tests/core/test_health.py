@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.loop import SteppedServer
+from tests.support.models import MODELS, Model
 
 PATIENCE = 10.0
 
@@ -21,7 +22,7 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [b"app"]
 
 
-@pytest.mark.parametrize("execution", ["inline", "threads"])
+@pytest.mark.parametrize("model", MODELS, ids=str)
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -36,10 +37,10 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     ],
     ids=range(8),
 )
-def test_what_asks_for_health(execution: str, data: bytes, status: int, tmp_path: Path) -> None:
+def test_what_asks_for_health(model: Model, data: bytes, status: int, tmp_path: Path) -> None:
     method = data.split(b" ")[0].decode()
     with (
-        SteppedServer(app, tmp_path, execution=execution, health_path="/healthz") as server,
+        SteppedServer(app, tmp_path, **model.settings, health_path="/healthz") as server,
         server.connection(method, method) as client,
     ):
         client.put(data)

@@ -9,6 +9,7 @@ import pytest
 
 from fastwsgi.errors import RequestBodyError
 from tests.support.loop import Client, SteppedServer, Transport
+from tests.support.models import ELSEWHERE, Model
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
@@ -53,14 +54,21 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return found
 
 
+@pytest.fixture(params=ELSEWHERE, ids=str)
+def model(request: pytest.FixtureRequest) -> Model:
+    found: Model = request.param
+    return found
+
+
 @pytest.fixture
-def server(reader: Reader, tmp_path: Path, transport: Transport) -> Iterator[SteppedServer]:
+def server(
+    reader: Reader, tmp_path: Path, transport: Transport, model: Model
+) -> Iterator[SteppedServer]:
     with SteppedServer(
         reader,
         tmp_path,
         transport,
-        execution="threads",
-        threads=2,
+        **model.settings,
         request_streaming=True,
         limit_request_body=1 << 20,
     ) as server:
@@ -79,11 +87,11 @@ def test_the_application_runs_before_the_body_is_there(
         client.put(HEAD + b"Content-Length: 14\r\n\r\n")
         until(server, reader.called, "the application")
         client.put(b"abcd")
-        assert reader.came.acquire(timeout=PATIENCE)
+        server.until(lambda: reader.came.acquire(blocking=False), "the read")
         assert reader.got == [b"abcd"]
         client.put(b"ef")
         client.put(b"g\nh")
-        assert reader.came.acquire(timeout=PATIENCE)
+        server.until(lambda: reader.came.acquire(blocking=False), "the read")
         assert reader.got == [b"abcd", b"efg\n"]
         client.put(b"ijklm")
         (answer,) = client.await_responses(1)
@@ -209,14 +217,13 @@ def test_a_declared_body_that_is_too_large_never_reaches_the_application(
     assert not reader.called.is_set()
 
 
-def test_a_body_that_stops_is_given_up(reader: Reader, tmp_path: Path) -> None:
+def test_a_body_that_stops_is_given_up(reader: Reader, tmp_path: Path, model: Model) -> None:
     reader.reads = [("read", -1)]
     with (
         SteppedServer(
             reader,
             tmp_path,
-            execution="threads",
-            threads=1,
+            **model.settings,
             request_streaming=True,
             body_timeout=0.05,
         ) as server,

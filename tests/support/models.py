@@ -18,6 +18,7 @@ class Model:
 
 INLINE: Final = Model("inline", {}, ())
 THREADS: Final = Model("threads", {"execution": "threads", "threads": 4}, ("--threads", "4"))
+GEVENT: Final = Model("gevent", {"execution": "gevent"}, ("-k", "gevent"))
 
-MODELS: Final = (INLINE, THREADS)
+MODELS: Final = (INLINE, THREADS, GEVENT)
 ELSEWHERE: Final = tuple(model for model in MODELS if model is not INLINE)
