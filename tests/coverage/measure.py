@@ -30,11 +30,11 @@ FLOOR = 90  # percent of all lines
 # Frames, system calls, builds, memory and speed are not what they are without tracing. Nor is what the GIL guards:
 # a tracer may run Python code within compiled lines, which chaos is bound to meet.
 LEFT_OUT = ("bench", "chaos", "contract", "package")
-# What takes minutes under tracing, and what runs the same lines over the other transport again.
+# What takes minutes under tracing, and what runs the same lines over another transport or in another model again.
 SELECTED = (
     "not million and not pathological and not large-bodies and not one_piece and not browser"
     " and not above-the-limit and not feeds_lose_nothing"  # see gentle.py
-    " and not ((test_corpus or apps) and unix)"
+    " and not ((test_corpus or apps) and (unix or threads or gevent))"
 )
 
 
