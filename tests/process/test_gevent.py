@@ -164,9 +164,10 @@ def test_it_is_patched_before_the_application_is_imported(
     """And what the import leaves behind, in the hub, its threads and SIGCHLD, harms nobody."""
     with (site / "app.py").open("a") as file:
         file.write(
-            "threading.Thread(target=lambda: print('background', os.getpid(), flush=True)).start()\n"
+            "threading.Thread(target=lambda: os.write(1, b'background\\n')).start()\n"
             "for path in ('/patched', '/child', '/resolve'):\n"
-            "    print(path, ANSWERS[path]('').strip(), flush=True)\n"
+            # In one piece: the workers share the pipe.
+            "    os.write(1, (path + ' ' + ANSWERS[path]('').strip() + '\\n').encode())\n"
         )
     server = serve(*GEVENT, *preload, "-w", "2", cwd=site)
     server.out.wait_for("^/resolve 127.0.0.1$", count=1 if preload else 2)
