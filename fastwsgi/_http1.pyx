@@ -642,10 +642,10 @@ cdef class Connection(Exchange):
         self.keeps_alive = False
         self.lingers = True
         self.body.source = None
-        self.body.error = RequestBodyError(REFUSALS[verdict])
-        if self.http.on_refusal is not None:
+        error = self.body.error = RequestBodyError(REFUSALS[verdict])
+        if self.http.on_refusal is not None:  # meanwhile the exchange may be cut off, and its body gone
             self.http.on_refusal(self.remote_addr, REFUSALS[verdict])
-        raise self.body.error
+        raise error
 
     # -- health --------------------------------------------------------------------------------------------------------
 
