@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
 from fastwsgi import __version__
-from fastwsgi.config.settings import Setting, Settings, shown
+from fastwsgi.config.setting import Setting
+from fastwsgi.config.settings import Settings, shown
 from fastwsgi.errors import UsageError
 
 

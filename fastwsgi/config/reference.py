@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from fastwsgi.config.settings import Setting, Settings, shown
+from fastwsgi.config.setting import Setting
+from fastwsgi.config.settings import Settings, shown
 
 HEAD = """\
 # Settings
 
-Made from the rows of `fastwsgi/config/settings.py` by `make docs`; a test compares the two.
+Made from the rows in `fastwsgi/config/sections/` by `make docs`; a test compares the two.
 
 A setting comes from, lowest first: its default and the environment (`PORT`, `WEB_CONCURRENCY`), the configuration file,
 `GUNICORN_CMD_ARGS` and `FASTWSGI_CMD_ARGS`, the command line. `fastwsgi --print-config` says which it was.

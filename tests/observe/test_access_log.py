@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fastwsgi.config.settings import ACCESS_LOG_FORMAT
+from fastwsgi.config.sections.logs import ACCESS_LOG_FORMAT
 from fastwsgi.errors import ConfigError
 from fastwsgi.observe.access_log import AccessLog, compile_format, escape
 from fastwsgi.observe.logs import ACCESS, Logs

@@ -1,0 +1,103 @@
+"""The process, its folder and its environment."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fastwsgi.config.checks import (
+    absolute_folder,
+    assignments,
+    field_value,
+    flag,
+    optional_folder,
+    optional_path,
+    optional_string,
+    present_folder,
+)
+from fastwsgi.config.setting import Setting
+
+
+class ServerMechanics:
+    """The rows of this section."""
+
+    SECTION: ClassVar = "Server mechanics"
+
+    preload_app = Setting(
+        flag,
+        False,
+        "--preload",
+        text="Load the application once, before the workers are forked.",
+    )
+    chdir = Setting(
+        absolute_folder,
+        present_folder,
+        "--chdir",
+        metavar="FOLDER",
+        text="The folder to change to before the application is loaded.",
+    )
+    pythonpath = Setting(
+        optional_string,
+        None,
+        "--pythonpath",
+        metavar="FOLDERS",
+        text="Folders, with commas between them, to look for modules in.",
+    )
+    raw_env = Setting(
+        assignments,
+        (),
+        "-e",
+        "--env",
+        metavar="NAME=VALUE",
+        text="An environment variable for the application. May be given several times.",
+    )
+    pidfile = Setting(
+        optional_string,
+        None,
+        "-p",
+        "--pid",
+        metavar="FILE",
+        text="The file to write the master's process id to.",
+    )
+    tmp_upload_dir = Setting(
+        optional_folder,
+        None,
+        "--tmp-upload-dir",
+        metavar="FOLDER",
+        text="The folder for large request bodies; worker_tmp_dir unless set.",
+    )
+    worker_tmp_dir = Setting(
+        optional_folder,
+        None,
+        "--worker-tmp-dir",
+        metavar="FOLDER",
+        text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
+        " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
+    )
+    request_streaming = Setting(
+        flag,
+        False,
+        "--request-streaming",
+        text="Call the application when the head of a request is there, and let it read the body while"
+        " it arrives. Needs threads or gevent.",
+    )
+    health_path = Setting(
+        optional_path,
+        None,
+        "--health-path",
+        metavar="PATH",
+        text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
+        " TERM on.",
+    )
+    health_log = Setting(
+        flag,
+        False,
+        "--health-log",
+        text="Write requests for health_path to the access log, and count them for max_requests.",
+    )
+    server_header = Setting(
+        field_value,
+        "fastwsgi",
+        "--server-header",
+        metavar="STRING",
+        text="The Server field of every response; an empty string leaves it out.",
+    )

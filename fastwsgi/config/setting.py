@@ -1,0 +1,60 @@
+"""One setting: how a value is checked, its default, its flags and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar, overload
+
+from fastwsgi.config.checks import addresses, assignments, flag, strings
+
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """One row. Read on a class it is the row itself, on a `Settings` object its value.
+
+    `check` makes the value of what a source gave, and raises ValueError or ConfigError. `default` is
+    a value, or what computes it. The class it stands in says by `SECTION` where `--help` shows it.
+    """
+
+    __slots__ = ("_default", "check", "flags", "metavar", "name", "repeated", "section", "text")
+
+    def __init__(
+        self,
+        check: Callable[[object], T],
+        default: T | Callable[[], T],
+        *flags: str,
+        text: str,
+        metavar: str | None = None,
+    ) -> None:
+        self.name = ""
+        self.check = check
+        self.flags = flags
+        self.section = ""
+        self.text = text
+        self.metavar = metavar
+        self.repeated = check in (addresses, assignments, strings)
+        self._default = default
+
+    @property
+    def default(self) -> T:
+        """Computed when it is asked for where it depends on the process, as the folder does."""
+        return self._default() if callable(self._default) else self._default
+
+    @property
+    def is_flag(self) -> bool:
+        return self.check is flag
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.section = owner.__dict__["SECTION"]
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object, owner: type) -> Setting[T] | T:
+        # Reached on an object only before its values stand in its __dict__, which goes first.
+        return self if instance is None else self.default
