@@ -155,7 +155,7 @@ def test_a_pidfile_is_there_while_it_runs(serve: Serve, site: Path) -> None:
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
     second = serve("app:app", *LOCAL, "-p", "x.pid", cwd=site, ready=False)
     assert second.wait() == 1
-    assert f"belongs to the process {server.pid}, which is running" in second.log.lines[-1]
+    assert f"Already running on PID {server.pid}" in second.log.lines[-1]
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert not (site / "x.pid").exists()
