@@ -240,6 +240,7 @@ class Arbiter:
 
     @property
     def name(self) -> str:
+        """What the processes are called in ps and top."""
         name = self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
         return name + self.inherited.suffix
 
@@ -435,6 +436,7 @@ class Arbiter:
             self.report_no_reload(str(error))
 
     def report_no_reload(self, why: str) -> None:
+        """Say why all stays as it was."""
         self.log.error("Not reloaded, going on as before: %s", why)
         self.notifier.ready("Not reloaded")
 

@@ -7,14 +7,17 @@ whoever runs the command sees what went wrong, and may connect as soon as it has
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Final
 
 from fastwsgi.originals import original
+from fastwsgi.process.signals import ENDING
 
 UMASK: Final = 0o022
 
 fork: Final = original("os", "fork")
+set_handler: Final = original("signal", "signal")
 
 
 class Launch:
@@ -26,6 +29,8 @@ class Launch:
     def __init__(self) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         if fork() != 0:
+            for number in ENDING:
+                set_handler(number, signal.SIG_DFL)
             os.close(self._writer)
             os._exit(outcome(reader))
         os.close(reader)
