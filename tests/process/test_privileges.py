@@ -15,6 +15,7 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import BootError
 from fastwsgi.process import privileges
 from tests.conftest import Serve
+from tests.support.holding import HeldRequest
 
 LOCAL = ("-b", "127.0.0.1:0")
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -99,13 +100,18 @@ def test_initgroups_gives_all_groups_of_the_user(serve: Serve, open_site: Path) 
 
 
 @AS_ROOT
-def test_a_worker_of_another_user_leaves_with_the_master(serve: Serve, open_site: Path) -> None:
+def test_a_busy_worker_of_another_user_ends_after_its_master(serve: Serve, open_site: Path) -> None:
     """The kernel forgets the signal of the parent's death when a process becomes somebody else."""
-    server = serve("app:app", *LOCAL, "-u", "nobody", "-g", "nogroup", cwd=open_site)
-    server.get("/")
+    for name in ("started", "hold"):
+        os.mkfifo(open_site / name)
+        (open_site / name).chmod(0o666)
+    server = serve(
+        "app:app", *LOCAL, "-u", "nobody", "-g", "nogroup", "--graceful-timeout", "1", cwd=open_site
+    )
+    held = HeldRequest(server, open_site)
     server.signal(signal.SIGKILL)
-    server.wait_for(r"Handling|Worker exiting")
     server.wait()
+    assert held.answer() == b""
 
 
 @AS_ROOT
