@@ -182,29 +182,34 @@ def test_hup_works_in_both(serve: Serve, site: Path) -> None:
 
 def test_more_and_fewer_workers_with_a_socket_each(serve: Serve, site: Path) -> None:
     conf = site / "gunicorn.conf.py"
-    conf.write_text("workers = 3\nreuse_port = True\n")
+    conf.write_text("workers = 2\nreuse_port = True\n")
     server = serve("app:app", *LOCAL, cwd=site)
     visitors = [Visitor(server) for _ in range(3)]
     master = server.pid
-    for count in (1, 4):
+    for count in (3, 1):
         server.wait_for(rf"\[{master}\] \[INFO\] Ready: ")
         conf.write_text(f"workers = {count}\nreuse_port = True\n")
         os.kill(master, signal.SIGUSR2)
         heir = int(server.wait_for(rf"\[{master}\] .* the new master has the pid (\d+)")[1])
         server.wait_for(rf"\[{heir}\] \[INFO\] Ready: {count} workers")
+        # With fewer, what arrives at a socket in the moment it is closed is reset by the kernel, unless
+        # net.ipv4.tcp_migrate_req is set.
+        for visitor in visitors if count == 1 else ():
+            visitor.leave()
         os.kill(master, signal.SIGTERM)
         server.wait_for(rf"\[{heir}\] \[INFO\] Master has been promoted")
         master = heir
-    assert {server.get("/")[0] for _ in range(40)} == {200}
-    for visitor in visitors:
-        visitor.leave()
     assert [visitor.failures for visitor in visitors] == [[], [], []]
+    assert {server.get("/")[0] for _ in range(40)} == {200}
 
 
 def test_a_socket_that_was_passed_on_is_passed_on(site: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         fd = listening.fileno()
         with ServerProcess.start(["app:app", "-b", f"fd://{fd}"], site, pass_fds=[fd]) as server:
+            server.signal(signal.SIGHUP)
+            server.wait_for("Reloaded")
+            assert server.get("/") == (200, b"hello")
             new = upgrade(server)
             server.signal(signal.SIGTERM)
             server.wait_for("Master has been promoted")
