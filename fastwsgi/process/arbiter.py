@@ -109,7 +109,6 @@ class Arbiter:
         self.launch: Launch | None = (
             None  # where the server is to go to the background, until it has
         )
-        self.successor = 0  # the pid of the master that USR2 made, while it lives
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
         self.awake_since = 0.0
@@ -120,8 +119,8 @@ class Arbiter:
 
         With `daemon` set this returns in another process; the one that called it ends.
         """
-        self.inherited = upgrade.Inheritance(os.environ)
-        if self.settings.daemon and not self.inherited.parent:
+        self.succession = upgrade.Succession(os.environ)
+        if self.settings.daemon and not self.succession.parent:
             self.launch = Launch()
         self.pid = os.getpid()
         try:
@@ -155,7 +154,7 @@ class Arbiter:
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
         require_execution(settings)
-        self.inherited.watch_parent()
+        self.succession.watch_parent()
         self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
             self.generation.load = self.preload(settings)
@@ -179,7 +178,7 @@ class Arbiter:
             self.reap_workers()
             if self.stopping and not self.children:
                 return
-            if self.inherited.parent_left():
+            if self.succession.parent_left():
                 self.be_promoted()
             self.murder_workers()
             now = time.monotonic()
@@ -223,7 +222,7 @@ class Arbiter:
         self.close_sockets()
         if self.pidfile is not None:
             self.pidfile.remove()
-        self.log.info("Shutting down: Master%s", self.inherited.suffix)
+        self.log.info("Shutting down: Master%s", self.succession.suffix)
         os.close(self.lifeline)
         os.close(self.lifeline_end)
         self.scoreboard.close()
@@ -234,7 +233,7 @@ class Arbiter:
         """Stop listening; workers that drain still accept what is queued."""
         for generation in (self.generation, self.previous):
             if generation is not None:
-                generation.sockets.close_except(None, unlink=not self.has_peer)
+                generation.sockets.close_except(None, unlink=self.succession.peer == 0)
 
     # Starting
 
@@ -242,11 +241,11 @@ class Arbiter:
     def name(self) -> str:
         """What the processes are called in ps and top."""
         name = self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
-        return name + self.inherited.suffix
+        return name + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
         """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
-        return [f"fd://{fd}" for fd in self.inherited.activated] or settings.bind
+        return [f"fd://{fd}" for fd in self.succession.activated] or settings.bind
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:
@@ -272,7 +271,7 @@ class Arbiter:
         None where a signal comes first that ends the server.
         """
         addresses = self.addresses(settings)
-        present = Sockets.inherit(self.inherited.fds, addresses, settings)
+        present = Sockets.inherit(self.succession.fds, addresses, settings)
         for attempt in range(1, BIND_TRIES + 1):
             try:
                 return Sockets.open(addresses, settings, present)
@@ -320,7 +319,7 @@ class Arbiter:
             self.close_sockets()
             for child in self.children.values():
                 self.dismiss(child, signal.SIGQUIT, QUICK_SECONDS)
-        elif begins and self.settings.drain_delay and not self.has_peer:
+        elif begins and self.settings.drain_delay and not self.succession.peer:
             self.drain_at = time.monotonic() + self.settings.drain_delay
             self.log.info("Listening for %s seconds more", self.settings.drain_delay)
             self.kill_workers(signal.SIGTERM)
@@ -333,16 +332,16 @@ class Arbiter:
         In this order: a worker empties the queues of the sockets, and after it nothing may come in.
         """
         self.drain_at = math.inf
-        order = Order.RETIRE if self.has_peer else Order.END
+        order = Order.RETIRE if self.succession.peer else Order.END
         self.close_sockets()
         for child in self.children.values():
             self.retire(child, order)
 
     def say_stopping(self) -> None:
         """Tell systemd that the service ends, or who the service is from now on."""
-        if self.successor:
-            self.notifier.main_process(self.successor)
-        elif not self.inherited.parent:
+        if self.succession.successor:
+            self.notifier.main_process(self.succession.successor)
+        elif not self.succession.parent:
             self.notifier.stopping()
 
     def rest(self) -> None:
@@ -355,18 +354,10 @@ class Arbiter:
 
     # Upgrading
 
-    @property
-    def has_peer(self) -> bool:
-        """Whether another master serves on the same sockets: this one's successor or predecessor."""
-        return bool(self.successor or self.inherited.parent)
-
     def upgrade(self) -> None:
         """Start another master on the same sockets, unless there are two already."""
-        if self.has_peer:
-            self.log.warning(
-                "USR2 ignored: there is another master already (pid: %s)",
-                self.successor or self.inherited.parent,
-            )
+        if self.succession.peer:
+            self.log.warning("USR2 ignored: there are two masters (pid: %s)", self.succession.peer)
             return
         flush_streams()
         try:
@@ -377,7 +368,7 @@ class Arbiter:
         except OSError as error:
             self.log.error("Not upgraded: %s", error.strerror)
             return
-        self.successor = pid
+        self.succession.successor = pid
         self.log.info("Upgrading: the new master has the pid %s", pid)
 
     def exec_successor(self) -> NoReturn:
@@ -387,7 +378,7 @@ class Arbiter:
             upgrade.forget_handlers(self.signals.numbers)
             fds = self.generation.sockets.filenos()
             environ = upgrade.heirs_environment(
-                self.sources.environ, self.pid, fds, activated=bool(self.inherited.activated)
+                self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)
             )
             upgrade.execute(self.sources.folder, environ, fds)
         except BaseException as error:
@@ -397,8 +388,10 @@ class Arbiter:
 
     def lose_successor(self, status: int) -> None:
         """The new master is gone: it failed, or was told to leave. This one goes on."""
-        self.log.warning("The new master (pid: %s) %s", self.successor, describe_end(status))
-        self.successor = 0
+        self.log.warning(
+            "The new master (pid: %s) %s", self.succession.successor, describe_end(status)
+        )
+        self.succession.successor = 0
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
@@ -426,7 +419,7 @@ class Arbiter:
         self.reload_wanted = False
         if self.previous is not None:
             self.abandon_reload(self.previous, "another HUP came before the new workers were ready")
-        self.log.info("Hang up: Master%s", self.inherited.suffix)
+        self.log.info("Hang up: Master%s", self.succession.suffix)
         self.notifier.reloading()
         try:
             self.begin_generation(self.sources.read())
@@ -479,7 +472,7 @@ class Arbiter:
         """Write the pidfile that `settings` name, if any. Raises ConfigError."""
         if settings.pidfile is None:
             return None
-        pidfile = Pidfile(settings.pidfile + self.inherited.suffix)
+        pidfile = Pidfile(settings.pidfile + self.succession.suffix)
         pidfile.create()
         return pidfile
 
@@ -495,7 +488,7 @@ class Arbiter:
     def complete_reload(self, previous: Generation) -> None:
         """The new generation is ready: the sockets that only the previous one had are closed."""
         self.previous = None
-        previous.sockets.close_except(self.generation.sockets, unlink=not self.has_peer)
+        previous.sockets.close_except(self.generation.sockets, unlink=self.succession.peer == 0)
         set_title("master", self.name)
         self.notifier.ready("Reloaded")
         self.log.info("Reloaded: %s new workers are ready", self.generation.count)
@@ -625,7 +618,7 @@ class Arbiter:
                 pid, status = waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                if pid == self.successor:
+                if pid == self.succession.successor:
                     self.lose_successor(status)
                 child = self.children.pop(pid, None)
                 if child is not None:

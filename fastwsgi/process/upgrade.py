@@ -32,15 +32,17 @@ PERSONAL: Final = (PARENT_VARIABLE, SOCKETS_VARIABLE, *systemd.SOCKET_VARIABLES)
 set_handler: Final = original("signal", "signal")
 
 
-class Inheritance:
-    """What was left to a master by the process that started it.
+class Succession:
+    """The masters before and after this one.
 
-    `parent` is the master that this one is to succeed, 0 where there is none; `fds` the sockets it
-    listens on; `activated` are the sockets that systemd opened, which take the place of `bind`.
-    Takes its variables from `environ`. Raises ConfigError where they make no sense.
+    `parent` is the master that this one is to succeed, and `successor` the one that USR2 made: pids,
+    0 where there is none. Of what the parent left, `fds` are its sockets; `activated` are sockets
+    that systemd opened, which take the place of `bind`. Takes its variables from `environ`. Raises
+    ConfigError where they make no sense.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self.successor = 0
         self.activated = systemd.take_sockets(environ)
         self.parent = systemd.number(environ, PARENT_VARIABLE)
         self.fds = () if self.activated else descriptors(environ.get(SOCKETS_VARIABLE, ""))
@@ -48,8 +50,13 @@ class Inheritance:
         environ.pop(SOCKETS_VARIABLE, None)
 
     @property
+    def peer(self) -> int:
+        """The other master on the same sockets; 0 where this is the only one."""
+        return self.successor or self.parent
+
+    @property
     def suffix(self) -> str:
-        """What the names of the process and of its pidfile end in, while the other master lives."""
+        """What the names of the process and of its pidfile end in, while the parent lives."""
         return SUFFIX if self.parent else ""
 
     def watch_parent(self) -> None:
