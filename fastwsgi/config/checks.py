@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
@@ -21,17 +21,6 @@ from fastwsgi.observe.access_log import compile_format
 MOST_REQUEST_FIELDS: Final = 32768
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
-Execution = Literal["inline", "threads", "gevent"]
-
-# gunicorn's name of a worker class, and how a worker of it runs the application.
-WORKER_CLASSES: Final[Mapping[str, Execution]] = {
-    "sync": "inline",
-    "gthread": "threads",
-    "gevent": "gevent",
-    "gevent_wsgi": "gevent",
-    "gevent_pywsgi": "gevent",
-    "eventlet": "gevent",
-}
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
@@ -127,16 +116,6 @@ def assignments(value: object) -> tuple[str, ...]:
         if not pair.partition("=")[0] or "=" not in pair or "\0" in pair:
             raise ValueError(f"takes NAME=VALUE, not {pair!r}")
     return found
-
-
-def known_worker_class(value: object) -> str:
-    """The name of an execution model that is there. Raises ConfigError for any other."""
-    name = string(value)
-    if name not in WORKER_CLASSES:
-        raise ConfigError(
-            f"there is no worker class {name!r}; there is: {', '.join(WORKER_CLASSES)}"
-        )
-    return name
 
 
 def optional_path(value: object) -> str | None:

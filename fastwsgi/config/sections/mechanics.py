@@ -79,6 +79,7 @@ class ServerMechanics:
         "--request-streaming",
         text="Call the application when the head of a request is there, and let it read the body while"
         " it arrives. Needs threads or gevent.",
+        ours=True,
     )
     health_path = Setting(
         optional_path,
@@ -87,12 +88,14 @@ class ServerMechanics:
         metavar="PATH",
         text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
         " TERM on.",
+        ours=True,
     )
     health_log = Setting(
         flag,
         False,
         "--health-log",
         text="Write requests for health_path to the access log, and count them for max_requests.",
+        ours=True,
     )
     server_header = Setting(
         field_value,
@@ -100,4 +103,5 @@ class ServerMechanics:
         "--server-header",
         metavar="STRING",
         text="The Server field of every response; an empty string leaves it out.",
+        ours=True,
     )
