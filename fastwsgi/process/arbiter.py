@@ -413,7 +413,6 @@ class Arbiter(ServerFace):
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
-        self.log.info("Master has been promoted.")
         set_title("master", self.name)
         self.notifier.main_process(self.pid)
         if self.pidfile is not None and self.settings.pidfile is not None:
@@ -421,6 +420,7 @@ class Arbiter(ServerFace):
                 self.pidfile.move(self.settings.pidfile)
             except OSError as error:
                 self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 

@@ -73,6 +73,7 @@ def test_there_is_a_way_back(number: signal.Signals, serve: Serve, site: Path) -
     server.wait_for(rf"The new master \(pid: {new}\) ")
     visitor.leave()
     assert visitor.failures == []
+    wait_gone(server.workers[1])
     assert server.get("/pid")[1] == str(server.workers[0]).encode()
     assert ask(site / "x.sock").endswith(b"hello")
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
