@@ -140,6 +140,8 @@ class Arbiter(ServerFace):
 
     def serve(self) -> None:
         """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.logs = open_logs(self.settings)
         self.logs.install()
