@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
@@ -40,7 +41,7 @@ def parse_number(text: str) -> object:
     """A number as in gunicorn's configuration files: 12, 0x0c or 0b1100; other text as it is."""
     for base in (10, 0):
         try:
-            return int(text, base)
+            return int(text, base) if text.isascii() else text
         except ValueError:
             pass
     return text
@@ -75,6 +76,24 @@ def positive(value: object) -> int:
     if number == 0:
         raise ValueError("takes 1 or more, and came to 0; look at how the number is computed")
     return number
+
+
+def process_count(value: object) -> int:
+    """A number of processes, of which there must be one; auto is one for each CPU."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return usable_cpus()
+    number = integer(value)
+    if number == 0:
+        raise ValueError(
+            "takes 1 or more, and came to 0: where it is computed, as by $(( ... )) in a shell, a part"
+            " of that is 0 or not set; auto is one for each CPU"
+        )
+    return number
+
+
+def thread_count(value: object) -> int:
+    """A number of threads; 0 means 1, as for gunicorn's sync workers."""
+    return integer(value) or 1
 
 
 def seconds(value: object) -> float:
