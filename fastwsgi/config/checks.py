@@ -26,12 +26,16 @@ YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
 
+class MalformedError(ValueError):
+    """What is no number at all: on a command line a mistake in the words, as argparse sees it."""
+
+
 def integer(value: object) -> int:
     """A number of something: 0 or more."""
     if isinstance(value, str):
         value = parse_number(value)
     if not isinstance(value, int):
-        raise ValueError(f"takes a whole number, not {value!r}")
+        raise MalformedError(f"takes a whole number, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value)
@@ -66,7 +70,7 @@ def permissions(value: object) -> int:
         try:
             return int(value, 8)
         except ValueError:
-            raise ValueError(f"takes an octal number such as 022, not {value!r}") from None
+            raise MalformedError(f"takes an octal number such as 022, not {value!r}") from None
     return integer(value)
 
 
@@ -102,9 +106,9 @@ def seconds(value: object) -> float:
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"takes a number of seconds, not {value!r}") from None
+            raise MalformedError(f"takes a number of seconds, not {value!r}") from None
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"takes a number of seconds, not {value!r}")
+        raise MalformedError(f"takes a number of seconds, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value) if value == int(value) else value
