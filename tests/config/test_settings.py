@@ -147,7 +147,7 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("raw_env", ["A=1", "B="], ("A=1", "B=")),
         ("loglevel", "DEBUG", "debug"),
         ("loglevel", "warn", "warning"),
-        ("access_log_format", " %(h)s ", " %(h)s "),
+        ("access_log_format", " %(h)s ", "%(h)s"),
         ("server_header", "", ""),
         ("pidfile", None, None),
         ("worker_class", "eventlet", "eventlet"),

@@ -9,7 +9,7 @@ import pytest
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
-from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -237,10 +237,13 @@ def test_options_in_the_environment_are_quoted_as_in_a_shell() -> None:
     assert settings.raw_env == ("A=b c",)
 
 
-@pytest.mark.parametrize("text", ["--nope", "--bind", "'unclosed", "-w x"])
-def test_bad_options_in_the_environment_name_the_variable(text: str) -> None:
-    with pytest.raises(UsageError, match="GUNICORN_CMD_ARGS"):
+@pytest.mark.parametrize(
+    ("text", "code"), [("--nope", 2), ("--bind", 2), ("-w x", 2), ("'unclosed", 1), ("-w -1", 1)]
+)
+def test_bad_options_in_the_environment_name_the_variable(text: str, code: int) -> None:
+    with pytest.raises(ConfigError, match="GUNICORN_CMD_ARGS") as caught:
         read(GUNICORN_CMD_ARGS=text)
+    assert caught.value.exit_code == code
 
 
 def test_reading_again_sees_the_file_of_now_from_any_folder(home: Path) -> None:
