@@ -19,7 +19,7 @@ from fastwsgi.config.cli import spelt_out
 from fastwsgi.config.settings import Settings
 
 from .commands import CASES, COMMANDS, Case
-from .settings_differences import CODES, APART, LOOSER, OTHERWISE, STRICTER
+from .settings_differences import APART, CODES, LOOSER, OTHERWISE, STRICTER
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "spec" / "commands.txt"
