@@ -6,19 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from fastwsgi.config.checks import (
-    address_blocks,
-    flag,
-    flag_or_yes,
-    integer,
-    permissions,
-    positive,
-    process_count,
-    protocol_list,
-    request_fields,
-    thread_count,
-)
-
 
 class Otherwise(NamedTuple):
     """What gunicorn takes as its value, we take as `ours` of that."""
@@ -37,9 +24,9 @@ class Stricter(NamedTuple):
 
 
 class Looser(NamedTuple):
-    """What gunicorn refuses, we take, where the check of the row is one of these."""
+    """What gunicorn refuses, we take, where the default is of this kind."""
 
-    checks: tuple[object, ...]
+    kind: type
     values: frozenset[str]
     reason: str
 
@@ -56,6 +43,11 @@ class Code(NamedTuple):
 LATER: Final = "gunicorn refuses it too, when it makes use of it"
 
 OTHERWISE: Final = (
+    Otherwise(
+        "bind",
+        lambda found: [part for one in found for part in one.split(",")],
+        "a comma stands between addresses",
+    ),
     Otherwise("threads", lambda number: number or 1, "none means one, as gunicorn runs sync then"),
     Otherwise(
         "limit_request_fields",
@@ -95,18 +87,16 @@ STRICTER: Final = (
     ),
 )
 
-NUMBERS: Final = (integer, positive, process_count, thread_count, request_fields, permissions)
-
 LOOSER: Final = (
-    Looser(NUMBERS, frozenset({"'017'"}), "gunicorn takes it on a command line only"),
-    Looser((process_count,), frozenset({"'auto'"}), "one for each CPU"),
+    Looser(int, frozenset({"'017'"}), "gunicorn takes it on a command line only"),
+    Looser(int, frozenset({"'auto'"}), "one worker for each CPU"),
     Looser(
-        (flag, flag_or_yes),
+        bool,
         frozenset({"0", "1", "7", "-1", "40000", "''", "'off'"}),
         "the words and numbers that environments use for yes and no",
     ),
     Looser(
-        (address_blocks, protocol_list),
+        tuple,
         frozenset({"False", "0", "[]", "['a']", "('a',)", "{}"}),
         "a list is as good as a text with commas",
     ),

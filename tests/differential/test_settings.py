@@ -135,8 +135,8 @@ def test_what_gunicorn_refuses_is_taken_for_a_reason(both: dict[str, Any]) -> No
     differing, used = [], set()
     for name, text, theirs, ours in both["values"]:
         if "refused" in theirs and "value" in ours:
-            check = Settings.ROWS[name].check
-            entries = [entry for entry in LOOSER if check in entry.checks and text in entry.values]
+            kind = type(Settings.ROWS[name].default)
+            entries = [entry for entry in LOOSER if kind is entry.kind and text in entry.values]
             used.update(entry.reason for entry in entries)
             if not entries:
                 differing.append((name, text, theirs, ours))
