@@ -2,7 +2,8 @@
 
 `python -m tests.differential.both_parsers` reads JSON from its standard input and writes JSON: a list
 of cases of command lines (folder, words, environ), each of which runs in two forked children, as
-both parsers change their process; and a list of single values of settings, which do not.
+both parsers change their process; the names of applications, loaded in children too; and a list of
+single values of settings.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import gunicorn.app.wsgiapp
 import gunicorn.config
 
+from fastwsgi.config.application import load
 from fastwsgi.config.settings import Settings, check
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
@@ -70,6 +72,14 @@ def by_us(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         "name": settings.proc_name or settings.default_proc_name or settings.wsgi_app,
     }
     return values, derived
+
+
+def loaded_by_gunicorn(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"says": gunicorn.util.import_app(*names)({}, None)}, {}
+
+
+def loaded_by_us(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"says": load(*names)({}, None)}, {}
 
 
 def listed(found: object) -> tuple[Any, ...]:
@@ -125,6 +135,7 @@ def forked(parser: Callable[..., Any], case: dict[str, Any]) -> Outcome:
     if pid == 0:
         try:
             os.chdir(case["folder"])
+            sys.path.insert(0, case["folder"])
             os.environ.clear()
             os.environ.update(case["environ"], PWD=case["folder"], HOME=case["folder"])
             warnings.simplefilter("ignore")
@@ -189,6 +200,10 @@ def main() -> None:
     answer = {
         "known": {setting.name: setting.cli or [] for setting in gunicorn.config.KNOWN_SETTINGS},
         "cases": [(forked(by_gunicorn, case), forked(by_us, case)) for case in asked["cases"]],
+        "applications": [
+            (forked(loaded_by_gunicorn, case), forked(loaded_by_us, case))
+            for case in asked["applications"]
+        ],
         "values": values(),
     }
     json.dump(answer, sys.stdout)

@@ -308,3 +308,57 @@ CASES: Final = (
     file("a file that imports nothing", "import nowhere"),
     file("a file that exits", "import sys\nsys.exit(7)"),
 )
+
+# Applications by all their names, and what is no name of one. Each returns what it is known by.
+SITE: Final = """\
+def application(environ, start_response): return "application"
+def app(environ, start_response): return "app"
+def make(greeting="made", *, times=1): return lambda environ, start_response: greeting * times
+def repeat(*values): return lambda environ, start_response: repr(values)
+def nothing(): return None
+class Holder:
+    @staticmethod
+    def app(environ, start_response): return "held"
+none = None
+number = 5
+"""
+APPLICATIONS: Final = (
+    *("site_app", "site_app:app", "site_app: app", "site_app:app ", "pack.inner", "pack.inner:app"),
+    *(
+        "site_app:make()",
+        "site_app:make('x')",
+        "site_app:make('x', times=2)",
+        "site_app:make(greeting='x')",
+    ),
+    *(
+        "site_app:repeat(1, -1, 1.5, True, None, 'a', b'b')",
+        "site_app:repeat([1], (2,), {3}, {'a': [4]})",
+    ),
+    *("site_app:make(times=5 * 2)", "site_app:make(times=number)", "site_app:make(**{'times': 2})"),
+    *(
+        "site_app:make(*['x'])",
+        "site_app:make(nope=1)",
+        "site_app:make(1, 2, 3)",
+        "site_app:nothing()",
+    ),
+    *("site_app:none", "site_app:number", "site_app:number()", "site_app:gone", "site_app:gone()"),
+    *(
+        "site_app:",
+        "site_app:1",
+        "site_app:app app",
+        "site_app:app[0]",
+        "site_app:app:app",
+        "site_app:'app'",
+    ),
+    *(
+        "",
+        ":app",
+        "site_app.py",
+        "site_app.py:app",
+        "gone",
+        "gone:app",
+        "site_app.gone",
+        "pack.gone:app",
+    ),
+    "site_app:Holder.app",
+)

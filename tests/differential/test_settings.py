@@ -18,7 +18,7 @@ import pytest
 from fastwsgi.config.cli import spelt_out
 from fastwsgi.config.settings import Settings
 
-from .commands import CASES, COMMANDS, Case
+from .commands import APPLICATIONS, CASES, COMMANDS, SITE, Case
 from .settings_differences import APART, CODES, LOOSER, OTHERWISE, STRICTER
 
 ROOT = Path(__file__).parents[2]
@@ -47,16 +47,24 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 (folder / path).write_text(text)
         words = case.words(str(folder))
         asked.append({"folder": str(folder), "words": words, "environ": dict(case.environ)})
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "pack").mkdir()
+    for name in ("site_app.py", "pack/__init__.py", "pack/inner.py"):
+        (folder / name).write_text(SITE)
+    applications = [
+        {"folder": str(folder), "words": [name], "environ": {}} for name in APPLICATIONS
+    ]
     program = subprocess.run(
         [sys.executable, "-m", "tests.differential.both_parsers"],
         cwd=ROOT,
-        input=json.dumps({"cases": asked}),
+        input=json.dumps({"cases": asked, "applications": applications}),
         capture_output=True,
         text=True,
         check=True,
     )
     found: dict[str, Any] = json.loads(program.stdout)
     found["cases"] = dict(zip((case.name for case in CASES), found["cases"], strict=True))
+    found["applications"] = dict(zip(APPLICATIONS, found["applications"], strict=True))
     return found
 
 
@@ -155,6 +163,16 @@ def test_no_entry_of_the_tables_is_idle(both: dict[str, Any]) -> None:
             theirs.get("value") for name, _, theirs, _ in both["values"] if name == other.setting
         ]
         assert any(value != other.ours(value) for value in values if value is not None), other
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_a_name_means_the_same_application(name: str, both: dict[str, Any]) -> None:
+    theirs, ours = both["applications"][name]
+    if name in ("site_app:Holder.app", "site_app: app"):  # which are no names of gunicorn's
+        assert theirs[0] == 1
+        assert ours[1]["says"] in ("held", "app")
+    else:
+        assert (theirs[0] is None, theirs[1]) == (ours[0] is None, ours[1]), theirs[3] + ours[3]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the specification is not beside the repository")
