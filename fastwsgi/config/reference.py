@@ -32,8 +32,8 @@ by its exit code, 0 or 1, whether settings and application can be loaded. A wron
 setting, its source and what it may be: with exit code 2 where a number on a command line is none or an option is not
 known, else with 1, as gunicorn has it.
 
-A configuration file is Python, and its names are the settings. A name that is none is left alone, one that is nearly one
-is warned of.
+A configuration file is Python, and its names are the settings. A name that is none is left alone; one that is nearly
+one is warned of.
 
 ## Otherwise than gunicorn
 
