@@ -34,8 +34,8 @@ class ServerMechanics:
         True,
         "--no-sendfile",
         bare=False,
-        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
-        " environment has SENDFILE, as that says unless set.",
+        text="Whether the kernel sends the files that an application returns by wsgi.file_wrapper; the"
+        " flag says that it does not. $SENDFILE unless set.",
     )
     chdir = Setting(
         absolute_folder,
