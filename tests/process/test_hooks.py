@@ -12,7 +12,7 @@ from tests.support.holding import HeldRequest
 from tests.support.server import COMMAND, ServerProcess
 
 LOCAL = ("-b", "127.0.0.1:0")
-GUNICORN = (sys.executable, "-m", "gunicorn")
+GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket")
 
 # Says on standard error which hook was called where: by the master, or by the worker of some age.
 SAYING = """
@@ -250,19 +250,16 @@ def worker_abort(worker):
     server.wait_for(r"HOOK 1 worker_exit")
 
 
-@pytest.mark.parametrize("command", [COMMAND, GUNICORN], ids=["fastwsgi", "gunicorn"])
-def test_abort_calls_its_hook(command: tuple[str, ...], site: Path) -> None:
-    with ServerProcess.start([*LOCAL, "app:app"], site, command=command) as server:
-        assert server.get("/")[0] == 200
-        server.wait_for("HOOK 1 post_request")
-        os.kill(server.workers[0], signal.SIGABRT)
-        server.wait_for("HOOK 1 worker_exit")
-        server.wait_for(rf"Worker \(pid:{server.workers[0]}\) exited with code 1")
-        server.wait_for("HOOK 2 post_worker_init")
-        assert [line.split()[1] for line in said(server) if line[0] == "1"] == [
-            *("post_fork", "post_worker_init", "pre_request", "post_request"),
-            *("worker_abort", "worker_exit"),
-        ]
+def test_abort_writes_the_stacks_and_calls_its_hook(serve: Serve, site: Path) -> None:
+    server = serve("app:app", *LOCAL, cwd=site)
+    server.wait_for("Ready")
+    os.kill(server.workers[0], signal.SIGABRT)
+    server.wait_for(rf"Worker \(pid:{server.workers[0]}\) exited with code 1")
+    server.wait_for("HOOK 2 post_worker_init")
+    server.wait_for("Fatal Python error: Aborted")
+    assert [line.split()[1] for line in said(server) if line[0] == "1"] == [
+        *("post_fork", "post_worker_init", "worker_abort", "worker_exit")
+    ]
 
 
 # -- hooks that fail

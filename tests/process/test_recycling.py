@@ -35,6 +35,7 @@ def site(tmp_path: Path) -> Path:
 
 def replaced(server: ServerProcess, why: str) -> None:
     """The first worker says why it goes, its successor is there before it does."""
+    server.wait_for("Ready")
     server.wait_for(rf"\[INFO\] Worker \(pid: {server.workers[0]}\) is to be replaced: {why}$")
     server.wait_for(rf"Worker exiting \(pid: {server.workers[0]}\)")
     assert len(server.workers) >= 2
