@@ -217,7 +217,10 @@ class Arbiter(ServerFace):
 
     @property
     def name(self) -> str:
-        return self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
+        """What ps and the log call the server."""
+        settings = self.settings
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
+        return next(filter(None, names), "fastwsgi")
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:

@@ -72,6 +72,7 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
     ): "imports gevent, an optional extra",
+    ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
     (
         "fastwsgi.process.worker",
         "fastwsgi.process.reloader",
