@@ -82,7 +82,7 @@ def size(value: object) -> int:
     if isinstance(value, str):
         found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
         if found is None:
-            raise ValueError(f"takes a number of bytes, as in 512M, not {value!r}")
+            raise MalformedError(f"takes a number of bytes, as in 512M, not {value!r}")
         return int(found[1]) << (10 * " KMG".index(found[2] or " "))
     return integer(value)
 
