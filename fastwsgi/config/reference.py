@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Final
 
 from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import Settings
@@ -52,6 +53,13 @@ one is warned of.
 work together.
 """
 
+# Defaults that depend on who runs the server, and where.
+SURROUNDINGS: Final = {
+    "chdir": "the current folder",
+    "user": "the current user",
+    "group": "the current group",
+}
+
 
 def reference() -> str:
     """Return the page: a section per section of `--help`, a row per setting."""
@@ -68,7 +76,7 @@ def reference() -> str:
 def line(row: Setting[object]) -> str:
     """One row of a table."""
     flags = ", ".join(f"`{flag}`" for flag in row.flags) or "file only"
-    default = "the current folder" if row.name == "chdir" else f"`{shown(row.default)}`"
+    default = SURROUNDINGS.get(row.name) or f"`{shown(row.default)}`"
     text = f"{row.text} Not in gunicorn." if row.ours else row.text
     cells = [f"`{row.name}`", flags, default, text]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
