@@ -1,6 +1,7 @@
 """Where values come from, lowest first.
 
 1. the defaults, and PORT and WEB_CONCURRENCY of the environment;
+   above them what a program says that embeds the server (`fastwsgi.app.base`, its `init`);
 2. one configuration file: the one named by the highest source that names one, else
    ./fastwsgi.conf.py, else ./gunicorn.conf.py, where they exist;
 3. FASTWSGI_<SETTING> of the environment;
@@ -30,6 +31,7 @@ from fastwsgi.config import cli
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES: Final = ("GUNICORN_CMD_ARGS", "FASTWSGI_CMD_ARGS")
@@ -134,8 +136,8 @@ Layer = tuple[str, Mapping[str, object]]
 class Sources:
     """All sources of one server; `read` makes its settings, at the start and at every reload.
 
-    `layers` are the sources above the configuration file, lowest first, `defaults` those below the
-    environment; `default_files` are the names looked for where no source names a file; `folder` is
+    `layers` are the sources above the configuration file, lowest first, `program` those below it,
+    `defaults` those below the environment; `default_files` are the names looked for where no source names a file; `folder` is
     where relative paths begin. After a `read`, `warnings` holds lines for the log.
     """
 
@@ -145,6 +147,7 @@ class Sources:
         environ: Mapping[str, str],
         *,
         defaults: Sequence[Layer] = (),
+        program: Sequence[Layer] = (),
         default_files: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> None:
@@ -153,12 +156,17 @@ class Sources:
         self._layers = layers
         self._environ = dict(environ)
         self._defaults = defaults
+        self._program = program
         self._default_files = default_files
         self._lasting_warnings = warnings
 
     @classmethod
     def of_command_line(
-        cls, words: Sequence[str], environ: Mapping[str, str], prog: str
+        cls,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        prog: str,
+        program: Sequence[Layer] = (),
     ) -> Sources:
         """The sources of a server started by a command. Raises UsageError."""
         layers: list[Layer] = []
@@ -170,27 +178,31 @@ class Sources:
             values = {**values, "wsgi_app": positional[0]}
         layers.append((COMMAND_LINE, values))
         warnings = [surplus(positional)] if len(positional) > 1 else []
-        return cls(layers, environ, default_files=DEFAULT_FILES, warnings=warnings)
+        return cls(layers, environ, program=program, default_files=DEFAULT_FILES, warnings=warnings)
 
     def read(self) -> Settings:
         """The settings as they stand now. ConfigError names the source of what is wrong.
 
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
-        self.warnings = list(self._lasting_warnings)
         try:
             os.chdir(self.folder)
         except OSError as error:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = [*self._defaults, *environment_defaults(self._environ)]
+        settings = Settings(self.layers())
+        self.warnings += settings.remarks
+        return settings
+
+    def layers(self) -> list[Layer]:
+        """What each source says now, lowest first; of a configuration file, from the present folder."""
+        self.warnings = list(self._lasting_warnings)
+        layers = [*self._defaults, *environment_defaults(self._environ), *self._program]
         above = [*environment_settings(self._environ), *self._layers]
         if file := self._config_file(above):
             layers.append((file, self._known(file, read_file(file))))
-        settings = Settings([*layers, *above])
-        self.warnings += settings.remarks
-        return settings
+        return [*layers, *above]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):
@@ -235,9 +247,10 @@ def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
 def read_file(location: str) -> Mapping[str, object]:
     """The names a configuration file defines. ConfigError names the line that failed."""
     try:
-        if location.startswith("python:"):
-            return run_module(location.removeprefix("python:"))
-        return run_file(location.removeprefix("file:"))
+        with standing_in():
+            if location.startswith("python:"):
+                return run_module(location.removeprefix("python:"))
+            return run_file(location.removeprefix("file:"))
     except OSError as error:
         if error.filename != location.removeprefix("file:"):
             raise ConfigError(blame(location, error)) from None

@@ -15,6 +15,7 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.arbiter import Arbiter
 from fastwsgi.process.surroundings import enter_folder, prepare
+from fastwsgi.process.worker import Load
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000
@@ -50,19 +51,19 @@ def run_command(words: Sequence[str], environ: Mapping[str, str], prog: str) -> 
             " configuration file"
         )
     if settings.print_config or settings.check_config:
-        return check(settings, sources.warnings)
+        return check(settings, sources.warnings, load_named)
     Arbiter(sources, settings, load_named).run()
     return 0
 
 
-def check(settings: Settings, warnings: Sequence[str]) -> int:
-    """Load the application as a worker would. Raises ConfigError, always with the exit code 1."""
+def check(settings: Settings, warnings: Sequence[str], load: Load) -> int:
+    """Call `load` as a worker would. Raises ConfigError, always with the exit code 1."""
     for warning in warnings:
         sys.stderr.write(f"{warning}\n")
     enter_folder(settings)
     prepare(settings)
     try:
-        load_named(settings)
+        load(settings)
     except ConfigError as error:
         raise ConfigError(str(error)) from None
     return 0
@@ -75,12 +76,9 @@ def load_named(settings: Settings) -> application.Application:
 
 def run_application(app: object, words: Mapping[str, object]) -> None:
     """Serve `app`, an application or its name, with the settings `words`. Raises ConfigError."""
-    if threading.current_thread() is not threading.main_thread():
-        raise ConfigError(
-            "fastwsgi.run takes the signals of the process: call it in the main thread"
-        )
+    require_main_thread("fastwsgi.run")
     layer = as_settings(words)
-    load: Callable[[Settings], application.Application]
+    load: Load
     if isinstance(app, str):
         layer["wsgi_app"] = app
         load = load_named
@@ -94,6 +92,12 @@ def run_application(app: object, words: Mapping[str, object]) -> None:
     defaults = {"bind": address(RUN_HOST, RUN_PORT)}
     sources = Sources([(RUN_SOURCE, layer)], os.environ, defaults=[(RUN_SOURCE, defaults)])
     Arbiter(sources, sources.read(), load).run()
+
+
+def require_main_thread(caller: str) -> None:
+    """Raise ConfigError in any other thread, as `caller` takes the signals of the process."""
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigError(f"{caller} takes the signals of the process: call it in the main thread")
 
 
 def as_settings(words: Mapping[str, object]) -> dict[str, object]:

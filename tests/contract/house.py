@@ -38,6 +38,8 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.wiring": 4,
     "fastwsgi.process": 5,
     "fastwsgi.config": 5,
+    "fastwsgi.app": 5,
+    "fastwsgi.gunicorn": 5,
     "fastwsgi.__main__": 5,
     "fastwsgi": 5,
 }
@@ -52,7 +54,11 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi._threads": frozenset({"fastwsgi._elsewhere"}),
     "fastwsgi._greenlets": frozenset({"fastwsgi._elsewhere"}),
     "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi"}),
-    "fastwsgi.config": frozenset({"fastwsgi"}),
+    "fastwsgi.config": frozenset({"fastwsgi", "fastwsgi.gunicorn"}),
+    "fastwsgi.app": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.gunicorn"}),
+    "fastwsgi.gunicorn": frozenset(
+        {"fastwsgi", "fastwsgi.app", "fastwsgi.config", "fastwsgi.process"}
+    ),
     "fastwsgi.__main__": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi"}),
     "fastwsgi": frozenset({"fastwsgi.config", "fastwsgi.process"}),
 }
@@ -62,7 +68,15 @@ IMPORTS_NOTHING_OF_OURS: Final = frozenset({"fastwsgi._parser"})
 
 # The rooms that know the Settings object: config makes it, process reads it, wiring unpacks it.
 SEE_SETTINGS: Final = frozenset(
-    {"fastwsgi.config", "fastwsgi.process", "fastwsgi.wiring", "fastwsgi.__main__", "fastwsgi"}
+    {
+        "fastwsgi.config",
+        "fastwsgi.process",
+        "fastwsgi.wiring",
+        "fastwsgi.app",
+        "fastwsgi.gunicorn",
+        "fastwsgi.__main__",
+        "fastwsgi",
+    }
 )
 
 # (module, what it imports inside a function) → reason.
