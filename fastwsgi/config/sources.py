@@ -137,8 +137,9 @@ class Sources:
     """All sources of one server; `read` makes its settings, at the start and at every reload.
 
     `layers` are the sources above the configuration file, lowest first, `program` those below it,
-    `defaults` those below the environment; `default_files` are the names looked for where no source names a file; `folder` is
-    where relative paths begin. After a `read`, `warnings` holds lines for the log.
+    `defaults` those below the environment; `default_files` are the names looked for where no source
+    names a file; `folder` is where relative paths begin. After a `read`, `warnings` holds lines for
+    the log.
     """
 
     def __init__(
