@@ -121,7 +121,7 @@ class Application(BaseApplication):
         for name, value in (self.init(self.cfg.parser(), opts, positional) or {}).items():
             self.cfg.set(name.lower(), value)
         sources = Sources.of_command_line(
-            sys.argv[1:], self.cfg.env_orig, self.cfg.prog, program=self.cfg.layers
+            sys.argv[1:], self.cfg.env_orig, self.cfg.prog, application=self.cfg.layers
         )
         self.cfg.layers = sources.layers()
         self.cfg.warnings = sources.warnings

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
@@ -25,18 +26,52 @@ YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
 
+class MalformedError(ValueError):
+    """What is no number at all: on a command line a mistake in the words, as argparse sees it."""
+
+
 def integer(value: object) -> int:
     """A number of something: 0 or more."""
     if isinstance(value, str):
-        text = value.strip()
-        if not (text.isascii() and text.removeprefix("-").isdecimal()):
-            raise ValueError(f"takes a whole number, not {value!r}")
-        value = int(text)
+        value = parse_number(value)
     if not isinstance(value, int):
-        raise ValueError(f"takes a whole number, not {value!r}")
+        raise MalformedError(f"takes a whole number, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value)
+
+
+def parse_number(text: str) -> object:
+    """A number as in gunicorn's configuration files: 12, 0x0c or 0b1100; other text as it is."""
+    for base in (10, 0):
+        try:
+            return int(text, base) if text.isascii() else text
+        except ValueError:
+            pass
+    return text
+
+
+def between(least: int, most: int | None = None) -> Callable[[object], int]:
+    """Make a check of a number that has bounds."""
+
+    def check(value: object) -> int:
+        number = integer(value)
+        if number < least or (most is not None and number > most):
+            bounds = f"{least} or more" if most is None else f"{least} to {most}"
+            raise ValueError(f"takes {bounds}, not {number}")
+        return number
+
+    return check
+
+
+def permissions(value: object) -> int:
+    """Bits such as 0o600; in text a leading 0 makes a number octal, as in gunicorn and in shells."""
+    if isinstance(value, str) and re.fullmatch(r"\s*0\d+\s*", value):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise MalformedError(f"takes an octal number such as 022, not {value!r}") from None
+    return integer(value)
 
 
 def positive(value: object) -> int:
@@ -47,15 +82,33 @@ def positive(value: object) -> int:
     return number
 
 
+def process_count(value: object) -> int:
+    """A number of processes, of which there must be one; auto is one for each CPU."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return usable_cpus()
+    number = integer(value)
+    if number == 0:
+        raise ValueError(
+            "takes 1 or more, and came to 0: where it is computed, as by $(( ... )) in a shell, a part"
+            " of that is 0 or not set; auto is one for each CPU"
+        )
+    return number
+
+
+def thread_count(value: object) -> int:
+    """A number of threads; 0 means 1, as for gunicorn's sync workers."""
+    return integer(value) or 1
+
+
 def seconds(value: object) -> float:
     """A time: 0 or more, with a fraction where one is given."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"takes a number of seconds, not {value!r}") from None
+            raise MalformedError(f"takes a number of seconds, not {value!r}") from None
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"takes a number of seconds, not {value!r}")
+        raise MalformedError(f"takes a number of seconds, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value) if value == int(value) else value
@@ -67,7 +120,9 @@ def request_fields(value: object) -> int:
 
 
 def flag(value: object) -> bool:
-    """Yes or no, in the words that environments use for them."""
+    """Yes or no, in the words that environments use for them; None is no."""
+    if value is None:
+        return False
     if isinstance(value, str):
         word = value.strip().lower()
         if word not in YES | NO:
@@ -76,6 +131,28 @@ def flag(value: object) -> bool:
     if not isinstance(value, (bool, int)):
         raise ValueError(f"takes True or False, not {value!r}")
     return bool(value)
+
+
+def flag_or_yes(value: object) -> bool:
+    """Yes or no, where None is yes."""
+    return value is None or flag(value)
+
+
+def one_of(*words: str, yes: str | None = None) -> Callable[[object], str]:
+    """Make a check of a choice: small letters do not matter, None is the first of `words`.
+
+    True and False are `yes` and the first where `yes` is given.
+    """
+
+    def check(value: object) -> str:
+        if value is None or (yes and value is False):
+            return words[0]
+        word = yes if yes and value is True else value
+        if not isinstance(word, str) or word.strip().lower() not in words:
+            raise ValueError(f"takes one of {', '.join(words)}, not {value!r}")
+        return word.strip().lower()
+
+    return check
 
 
 def string(value: object) -> str:
@@ -109,9 +186,48 @@ def addresses(value: object) -> tuple[str, ...]:
     return found
 
 
+def listed(value: object) -> tuple[str, ...]:
+    """A list, or one string for a list of one, in which a comma belongs to what it says."""
+    return (string(value),) if isinstance(value, str) else strings(value or ())
+
+
+def address_blocks(value: object) -> tuple[str, ...]:
+    """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
+    import ipaddress  # noqa: PLC0415
+
+    found = strings(value or ())
+    for block in found:
+        try:
+            block == "*" or ipaddress.ip_network(block)
+        except ValueError as error:
+            raise ValueError(f"takes IP addresses, networks or *: {error}") from None
+    return found
+
+
+def protocol_list(value: object) -> tuple[str, ...]:
+    """Versions of HTTP, each once: h1, h2."""
+    found = tuple(name.lower() for name in strings(value or ())) or ("h1",)
+    if len(set(found)) != len(found) or not set(found) <= {"h1", "h2"}:
+        raise ValueError(f"takes h1 and h2, each once, with a comma between them, not {value!r}")
+    return found
+
+
+def spoken_protocol(value: object) -> str:
+    """Http. Raises ConfigError for uwsgi."""
+    name = string(value).lower()
+    if name == "uwsgi":
+        raise ConfigError(
+            "this server does not speak the uwsgi protocol; leave out --protocol and let the server in"
+            " front speak HTTP, nginx by proxy_pass instead of uwsgi_pass"
+        )
+    if name != "http":
+        raise ValueError(f"takes http, not {value!r}")
+    return name
+
+
 def assignments(value: object) -> tuple[str, ...]:
     """Variables of an environment."""
-    found = strings(value)
+    found = listed(value)
     for pair in found:
         if not pair.partition("=")[0] or "=" not in pair or "\0" in pair:
             raise ValueError(f"takes NAME=VALUE, not {pair!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, overload
 
-from fastwsgi.config.checks import addresses, assignments, flag, strings
+from fastwsgi.config.checks import addresses, assignments, flag, flag_or_yes, listed, strings
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (addresses, assignments, strings)
+        self.repeated = check in (addresses, assignments, listed, strings)
         self._remark = remark
         self._default = default
 
@@ -66,7 +66,7 @@ class Setting(Generic[T]):
 
     @property
     def is_flag(self) -> bool:
-        return self.check is flag
+        return self.check in (flag, flag_or_yes)
 
     def remark(self, value: T) -> str:
         """What the log is to say at the start of the value `value`; "" for nothing."""

@@ -9,6 +9,7 @@ from fastwsgi.config.checks import (
     assignments,
     field_value,
     flag,
+    flag_or_yes,
     optional_folder,
     optional_path,
     optional_string,
@@ -27,6 +28,14 @@ class ServerMechanics:
         False,
         "--preload",
         text="Load the application once, before the workers are forked.",
+    )
+    sendfile = Setting(
+        flag_or_yes,
+        True,
+        "--no-sendfile",
+        bare=False,
+        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
+        " environment has SENDFILE, as that says unless set.",
     )
     chdir = Setting(
         absolute_folder,
