@@ -19,11 +19,11 @@ from fastwsgi._body import RequestBody
 from fastwsgi._clock import Clock
 from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
-from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._exchange import Exchange
 from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import Http1
 from fastwsgi._threads import Threads
-from fastwsgi._wsgi import FileWrapper, Inline
+from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
@@ -31,12 +31,14 @@ from fastwsgi.observe.error_stream import ErrorStream
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
+    from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
+OnDone = Callable[[Exchange], object]
 
 log = logging.getLogger("fastwsgi.error")
 
@@ -152,13 +154,15 @@ def build(
     on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
+    worker: object = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
-    one double: the monotonic time, in seconds, at which the last request was dispatched. Accepting
-    starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    one double: the monotonic time, in seconds, at which the last request was dispatched. `worker` is
+    what the hooks around requests get. Accepting starts here; nothing is answered before
+    `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
@@ -169,7 +173,12 @@ def build(
     else:
         reactor, wait = Reactor(clock), None
     server = Server(reactor, settings.worker_connections)
+    hooks = request_hooks(settings, worker)
+    if hooks is not None:
+        app = hooks.around(app)
     dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out)
+    if hooks is not None:
+        dispatcher.on_end = hooks.over
     if isinstance(dispatcher, Elsewhere):
         server.run_elsewhere(dispatcher)
     http = Http1(
@@ -198,7 +207,7 @@ def build(
         output_buffer_size=settings.output_buffer_size,
         max_requests=max_requests,
         heartbeat=heartbeat,
-        on_done=access_log(settings),
+        on_done=both(access_log(settings), None if hooks is None else hooks.answered),
         on_refusal=report_refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
@@ -251,14 +260,14 @@ def file_wrapper(settings: Settings) -> Callable[..., Any]:
 
 def run_inline(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
     return Inline(app, report_application_error)
 
 
 def run_in_threads(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return the pool of threads that the settings want."""
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
@@ -285,7 +294,7 @@ def run_in_threads(
 
 def run_in_greenlets(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
     from fastwsgi.execution.gevent import end, spawn
 
@@ -320,6 +329,27 @@ def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
     from fastwsgi.observe.access_log import AccessLog
 
     return AccessLog(settings.access_log_format, logging.getLogger("fastwsgi.access"))
+
+
+def request_hooks(settings: Settings, worker: object) -> RequestHooks | None:
+    """Return what goes around each request, or None where nothing does."""
+    if settings.pre_request is None and settings.post_request is None:
+        return None
+    from fastwsgi.observe.request_hooks import RequestHooks
+
+    return RequestHooks(worker, settings.pre_request, settings.post_request, log)
+
+
+def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+    """Return what calls both, of two that may be None."""
+    if first is None or second is None:
+        return first or second
+
+    def call(exchange: Exchange) -> None:
+        first(exchange)
+        second(exchange)
+
+    return call
 
 
 def report_refusal(remote_addr: str, refusal: Refusal) -> None:

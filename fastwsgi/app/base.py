@@ -141,18 +141,18 @@ class Asked(Sources):
 
     def __init__(self, application: BaseApplication) -> None:
         super().__init__([], os.environ)
-        self._application = application
+        self._asked = application
 
     def layers(self) -> list[Layer]:
         """What the application says now. Raises ConfigError whatever goes wrong in it."""
         try:
-            self._application.reload()
+            self._asked.reload()
         except ConfigError:
             raise
         except Exception:
             raise ConfigError(f"{PROGRAM} failed:\n{traceback.format_exc().rstrip()}") from None
-        self.warnings = list(self._application.cfg.warnings)
-        return self._application.cfg.layers
+        self.warnings = list(self._asked.cfg.warnings)
+        return self._asked.cfg.layers
 
 
 def end_program(error: Exception) -> NoReturn:

@@ -15,7 +15,7 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.arbiter import Arbiter
 from fastwsgi.process.surroundings import enter_folder, prepare
-from fastwsgi.process.worker import Load
+from fastwsgi.process.application import Load
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000

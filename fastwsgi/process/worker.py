@@ -32,7 +32,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
@@ -40,11 +40,12 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.process import hooks
+from fastwsgi.process.application import Application
+from fastwsgi.process.faces import WorkerFace
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
-
-Load = Callable[[Settings], Callable[..., Any]]
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
 # neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
@@ -59,33 +60,44 @@ THE_MASTERS: Final = (
 )
 
 
-class Worker:
-    """One forked process. `lifeline` is the reading end of a pipe that the master alone writes."""
+ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
+
+
+class Worker(WorkerFace):
+    """One forked process; made before the fork, and the master's copy stays what it was then.
+
+    `lifeline` is the reading end of a pipe that the master alone writes, `age` the worker's number.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        load: Load,
+        app: Application,
         sockets: Sequence[socket.socket],
         slot: Slot,
         logs: Logs,
         *,
         lifeline: int,
         master: int,
+        age: int,
     ) -> None:
         self.settings = settings
-        self.load = load
+        self.app = app
         self.sockets = sockets
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
         self.master = master
+        self.age = age
+        self.pid = "[booting]"
+        self.interrupted = False
         self.log = logging.getLogger(ERROR)
 
-    def run(self) -> int:
-        """Serve until told to leave; the exit code."""
+    def run(self, on_fork: Callable[[], object]) -> int:
+        """Serve until told to leave; the exit code. `on_fork` is called before the application is loaded."""
+        self.pid = os.getpid()
         try:
-            self.boot()
+            self.boot(on_fork)
         except ConfigError as error:
             self.slot.leave_note(str(error))
             return error.exit_code if isinstance(error, AppLoadError) else BootError.exit_code
@@ -102,25 +114,31 @@ class Worker:
         self.log.info("Worker exiting (pid: %s)", os.getpid())
         return 0
 
-    def boot(self) -> None:
+    def boot(self, on_fork: Callable[[], object]) -> None:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
+        if self.settings.worker_abort is not None:
+            # faulthandler, which comes before it, writes the stacks and then raises the signal anew.
+            signal.signal(signal.SIGABRT, self.abort)
         faulthandler.enable(self.logs.error)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
         faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
+        on_fork()
         enter_folder(self.settings)
         prepare(self.settings)
-        app = self.load(self.settings)
+        self.wsgi = self.app.wsgi()
+        hooks.require(self.settings, "post_worker_init", self)
         self.server = wiring.build(
             self.settings,
-            app,
+            self.wsgi,
             list(self.sockets),
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
+            worker=self,
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
@@ -150,20 +168,13 @@ class Worker:
         for sock in self.sockets:
             sock.close()
 
-    def wear_out(self) -> None:
-        """Ask to be replaced: max_requests is reached, or something is stuck.
-
-        The master sends TERM once a successor is ready.
-        """
-        if self.slot.state is State.READY:
-            self.slot.state = State.WORN
-
     def obey(self) -> None:
         """Act on the signals that came."""
         for number in self.signals.take():
             if number == signal.SIGTERM:
                 self.leave()
             elif number in (signal.SIGINT, signal.SIGQUIT):
+                self.interrupt()
                 self.server.stop()
             elif number == signal.SIGUSR1:
                 self.logs.reopen()
@@ -194,8 +205,24 @@ class Worker:
         """In the signal handler, as an application that does not return never comes to `obey`."""
         if number == signal.SIGTERM:
             self.bound_the_drain()
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            # What is called here might wait, which gevent's hub, if that is what was met, must not.
+            if self.settings.execution != "gevent":
+                self.interrupt()
         elif number == TIMEOUT:
+            hooks.call(self.settings, "worker_abort", self)
             self.end_request(frame)
+
+    def interrupt(self) -> None:
+        """Call worker_int, once however often the worker is told to leave at once."""
+        if not self.interrupted:
+            self.interrupted = True
+            hooks.call(self.settings, "worker_int", self)
+
+    def abort(self, number: int, frame: FrameType | None) -> NoReturn:
+        """ABRT came; the stacks are written already."""
+        hooks.call(self.settings, "worker_abort", self)
+        leave(ABORTED)
 
     def end_request(self, frame: FrameType | None) -> None:
         """Raise RequestTimeout in the application, where it is what runs and has for too long.
@@ -203,7 +230,7 @@ class Worker:
         Not where the loop, or code of ours that it called, is what the signal met.
         """
         called = loop.called(frame)
-        if called is None or called.f_globals.get("__name__", "").startswith("fastwsgi."):
+        if called is None or is_ours(called.f_globals.get("__name__", "")):
             return
         limit = self.settings.patience
         if time.monotonic() - self.slot.heartbeat >= limit:
@@ -244,6 +271,11 @@ class Watch:
 
     def on_event(self, events: int, /) -> None:
         self.action()
+
+
+def is_ours(module: str) -> bool:
+    """Whether code of the server's own is in `module`, other than what stands around an application."""
+    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 
 def leave(code: int) -> NoReturn:

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, object] = {
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
     "sendfile": True,
+    "pre_request": None,
+    "post_request": None,
 }
 
 
