@@ -47,7 +47,7 @@ QUICK_SECONDS: Final = 1
 
 # The settings that are about connections and requests; the rest is the master's business.
 TAKEN: Final = (
-    *("backlog", "tmp_upload_dir", "worker_tmp_dir"),
+    *("backlog", "tmp_upload_dir", "worker_tmp_dir", "pre_request", "post_request"),
     *(
         name
         for section in (Workers, Limits, Proxying, Leniency, Tls)
@@ -87,6 +87,7 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
             max_requests=self.max_requests if self.cfg.max_requests else 0,
             on_worn_out=self.wear_out,
             heartbeat=self.tmp.cell,
+            worker=self,
         )
         self.server.reactor.add(self.PIPE[0], Watch(self.obey), select.EPOLLIN)
         self.server.reactor.every_second(self.beat)
@@ -194,7 +195,9 @@ def let_log(log: Any) -> None:
 
 def read(cfg: Any) -> Settings:
     """Our settings of gunicorn's `cfg`, with our own of the environment. Raises ConfigError."""
-    said = {name: cfg.settings[name].get() for name in TAKEN if name in cfg.settings}
+    given = {name: cfg.settings[name] for name in TAKEN if name in cfg.settings}
+    # What stands for no hook in gunicorn is a function that does nothing.
+    said = {name: row.get() for name, row in given.items() if row.get() is not row.default}
     model = {"worker_class": "gthread" if cfg.threads > 1 else "sync"}
     return Settings([(SOURCE, said), *environment_settings(os.environ), (SOURCE, model)])
 
