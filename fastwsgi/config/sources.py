@@ -211,7 +211,13 @@ class Sources:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        settings = Settings(self.layers())
+        layers = self.layers()
+        settings = Settings(layers)
+        if settings.paste is not None:
+            # Only there is configparser needed.
+            from fastwsgi.config import paste  # noqa: PLC0415
+
+            settings = Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
         self.warnings += settings.remarks
         return settings
 

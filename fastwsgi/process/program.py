@@ -13,9 +13,9 @@ from fastwsgi.config import application
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
+from fastwsgi.process.application import Load
 from fastwsgi.process.arbiter import Arbiter
 from fastwsgi.process.surroundings import enter_folder, prepare
-from fastwsgi.process.application import Load
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000
@@ -45,7 +45,7 @@ def run_command(words: Sequence[str], environ: Mapping[str, str], prog: str) -> 
     settings = sources.read()
     if settings.print_config:
         print(settings)
-    if settings.wsgi_app is None:
+    if settings.wsgi_app is None and settings.paste is None:
         raise ConfigError(
             f"no application is named; write {prog} MODULE:NAME, or wsgi_app = 'MODULE:NAME' in the"
             " configuration file"
@@ -71,6 +71,10 @@ def check(settings: Settings, warnings: Sequence[str], load: Load) -> int:
 
 def load_named(settings: Settings) -> application.Application:
     """The application that `settings` name."""
+    if settings.paste is not None:
+        from fastwsgi.config import paste  # noqa: PLC0415  # an optional extra
+
+        return paste.load(settings.paste, settings.raw_paste_global_conf)
     return application.load(settings.wsgi_app or "")
 
 

@@ -86,6 +86,8 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
     ): "imports gevent, an optional extra",
+    ("fastwsgi.process.program", "fastwsgi.config"): "paste needs PasteDeploy, an optional extra",
+    ("fastwsgi.config.sources", "fastwsgi.config"): "paste is for whoever names such a file",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",
     ("fastwsgi.process.arbiter", "setproctitle"): "an optional extra that names the process",
 }
