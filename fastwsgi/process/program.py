@@ -78,8 +78,11 @@ def load_named(settings: Settings) -> application.Application:
     return application.load(settings.wsgi_app or "")
 
 
-def run_application(app: object, words: Mapping[str, object]) -> None:
-    """Serve `app`, an application or its name, with the settings `words`. Raises ConfigError."""
+def run_application(app: object, words: Mapping[str, object], warnings: Sequence[str] = ()) -> None:
+    """Serve `app`, an application or its name, with the settings `words`. Raises ConfigError.
+
+    `warnings` are lines for the log.
+    """
     require_main_thread("fastwsgi.run")
     layer = as_settings(words)
     load: Load
@@ -94,7 +97,12 @@ def run_application(app: object, words: Mapping[str, object]) -> None:
     else:
         raise ConfigError(f"fastwsgi.run serves a WSGI application, not {app!r}")
     defaults = {"bind": address(RUN_HOST, RUN_PORT)}
-    sources = Sources([(RUN_SOURCE, layer)], os.environ, defaults=[(RUN_SOURCE, defaults)])
+    sources = Sources(
+        [(RUN_SOURCE, layer)],
+        os.environ,
+        defaults=[(RUN_SOURCE, defaults)],
+        warnings=warnings,
+    )
     Arbiter(sources, sources.read(), load).run()
 
 

@@ -39,6 +39,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.process": 5,
     "fastwsgi.config": 5,
     "fastwsgi.app": 5,
+    "fastwsgi.earlier": 5,
     "fastwsgi.gunicorn": 5,
     "fastwsgi.__main__": 5,
     "fastwsgi": 5,
@@ -60,7 +61,8 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
         {"fastwsgi", "fastwsgi.app", "fastwsgi.config", "fastwsgi.process"}
     ),
     "fastwsgi.__main__": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi"}),
-    "fastwsgi": frozenset({"fastwsgi.config", "fastwsgi.process"}),
+    "fastwsgi.earlier": frozenset({"fastwsgi.process"}),
+    "fastwsgi": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.earlier"}),
 }
 
 # Law 1: the parser compiles into the fuzz target alone.
@@ -82,6 +84,7 @@ SEE_SETTINGS: Final = frozenset(
 # (module, what it imports inside a function) → reason.
 FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi", "fastwsgi.process.program"): "every module imports the package first",
+    ("fastwsgi", "fastwsgi.earlier"): "every module imports the package first",
     (
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
