@@ -74,6 +74,16 @@ def permissions(value: object) -> int:
     return integer(value)
 
 
+def size(value: object) -> int:
+    """A number of bytes; K, M and G stand for powers of 1024."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
+        if found is None:
+            raise ValueError(f"takes a number of bytes, as in 512M, not {value!r}")
+        return int(found[1]) << (10 * " KMG".index(found[2] or " "))
+    return integer(value)
+
+
 def positive(value: object) -> int:
     """A number of something of which there must be one."""
     number = integer(value)
@@ -189,6 +199,20 @@ def addresses(value: object) -> tuple[str, ...]:
 def listed(value: object) -> tuple[str, ...]:
     """A list, or one string for a list of one, in which a comma belongs to what it says."""
     return (string(value),) if isinstance(value, str) else strings(value or ())
+
+
+def paths_or_patterns(value: object) -> tuple[str, ...]:
+    """Files that are there, and patterns for glob, which need not match anything yet."""
+    found = tuple(os.path.abspath(entry) for entry in listed(value))
+    for path in found:
+        if not is_pattern(path) and not os.path.exists(path):
+            raise ValueError(f"takes files that are there and patterns, and there is no {path!r}")
+    return found
+
+
+def is_pattern(path: str) -> bool:
+    """Whether glob expands it."""
+    return any(sign in path for sign in "*?[")
 
 
 def address_blocks(value: object) -> tuple[str, ...]:

@@ -91,6 +91,12 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ): "imports gevent, an optional extra",
     ("fastwsgi.process.program", "fastwsgi.config"): "paste needs PasteDeploy, an optional extra",
     ("fastwsgi.config.sources", "fastwsgi.config"): "paste is for whoever names such a file",
+    (
+        "fastwsgi.process.worker",
+        "fastwsgi.process.reloader",
+    ): "glob and more, for development only",
+    ("fastwsgi.process.reloader", "ctypes"): "an interpreter may have been built without it",
+    ("fastwsgi.config.functions", "inspect"): "slow to import, and few servers have hooks",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",
     ("fastwsgi.process.arbiter", "setproctitle"): "an optional extra that names the process",
 }
