@@ -198,7 +198,9 @@ def addresses(value: object) -> tuple[str, ...]:
 
 def listed(value: object) -> tuple[str, ...]:
     """A list, or one string for a list of one, in which a comma belongs to what it says."""
-    return (string(value),) if isinstance(value, str) else strings(value or ())
+    if not value:
+        return ()
+    return (string(value),) if isinstance(value, str) else strings(value)
 
 
 def paths_or_patterns(value: object) -> tuple[str, ...]:
@@ -219,7 +221,7 @@ def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415
 
-    found = strings(value or ())
+    found = () if value is None else strings(value)
     for block in found:
         try:
             block == "*" or ipaddress.ip_network(block)
@@ -230,7 +232,7 @@ def address_blocks(value: object) -> tuple[str, ...]:
 
 def protocol_list(value: object) -> tuple[str, ...]:
     """Versions of HTTP, each once: h1, h2."""
-    found = tuple(name.lower() for name in strings(value or ())) or ("h1",)
+    found = tuple(name.lower() for name in strings(value or "")) or ("h1",)
     if len(set(found)) != len(found) or not set(found) <= {"h1", "h2"}:
         raise ValueError(f"takes h1 and h2, each once, with a comma between them, not {value!r}")
     return found
@@ -278,11 +280,10 @@ def log_level(value: object) -> str:
 
 
 def log_format(value: object) -> str:
-    """Compiled to be checked; leading and trailing space belongs to it."""
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {value!r}")
-    compile_format(value)
-    return value
+    """Compiled to be checked."""
+    form = string(value)
+    compile_format(form)
+    return form
 
 
 def present_folder() -> str:
@@ -302,22 +303,17 @@ def present_folder() -> str:
         raise ConfigError("the folder to start in is gone; change to one that is there") from None
 
 
-def folder(value: object) -> str:
-    """The path of a folder that is there."""
-    path = string(value)
+def absolute_folder(value: object) -> str:
+    """The path of a folder that is there; relative to the one the server was started in, as "" is."""
+    path = os.path.abspath(string(value))
     if not os.path.isdir(path):
-        raise ValueError(f"takes a folder, and {path!r} is none")
+        raise ValueError(f"takes a folder, and {value!r} is none")
     return path
 
 
-def absolute_folder(value: object) -> str:
-    """What is relative is so to the folder the server was started in."""
-    return os.path.abspath(folder(value))
-
-
 def optional_folder(value: object) -> str | None:
-    """The absolute path of a folder that is there, or None."""
-    return None if value is None else absolute_folder(value)
+    """The absolute path of a folder that is there, or None, which "" is too."""
+    return None if value in (None, "") else absolute_folder(value)
 
 
 def paste_target(value: object) -> str | None:

@@ -272,10 +272,12 @@ def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
 
 
 def options(name: str, text: str, prog: str) -> Mapping[str, object]:
-    """What a variable holding options says; they are quoted as in a shell. Raises UsageError."""
+    """What a variable holding options says; they are quoted as in a shell. Raises ConfigError."""
     try:
         return cli.parse(shlex.split(text), prog).values
-    except (ValueError, UsageError) as error:
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 
 

@@ -217,6 +217,7 @@ class Arbiter(ServerFace):
 
     @property
     def name(self) -> str:
+        """What ps and the log call the server."""
         settings = self.settings
         names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
         return next(filter(None, names), "fastwsgi")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastwsgi.config.sections.accepted import Accepted
+from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import COMMAND_LINE, DEFAULT_SOURCE, Settings
 from fastwsgi.errors import ConfigError, UsageError
 
@@ -149,7 +151,7 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("raw_env", ["A=1", "B="], ("A=1", "B=")),
         ("loglevel", "DEBUG", "debug"),
         ("loglevel", "warn", "warning"),
-        ("access_log_format", " %(h)s ", " %(h)s "),
+        ("access_log_format", " %(h)s ", "%(h)s"),
         ("server_header", "", ""),
         ("pidfile", None, None),
         ("worker_class", "eventlet", "eventlet"),
@@ -347,3 +349,36 @@ def test_the_folder_has_the_name_the_shell_has_for_it(
     ):
         monkeypatch.setenv("PWD", name)
         assert Settings().chdir == str(tmp_path / folder)
+
+
+OTHER = {
+    "protocol": None,  # refuses what is not its default
+    "uwsgi_allow_ips": "*",
+    "http_parser": "fast",
+    "http_protocols": "h2,h1",
+    "http2_cleartext": "both",
+    "asgi_loop": "uvloop",
+    "asgi_lifespan": "off",
+    "root_path": "/x",
+    "control_socket": "/x",
+    "dirty_apps": ["a:b"],
+    "spew": True,
+    "control_socket_disable": True,
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in vars(Accepted).items() if isinstance(row, Setting)]
+)
+def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) -> None:
+    row = Settings.ROWS[name]
+    assert of(**{name: row.default}).remarks == []
+    other = OTHER.get(name, 20000)
+    if other is not None:
+        settings = of(**{name: other})
+        (line,) = settings.remarks
+        assert line.startswith(f"{name} = {shown(getattr(settings, name))}: ")
+
+
+def test_the_defaults_are_worth_no_remark() -> None:
+    assert Settings().remarks == []

@@ -91,6 +91,7 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ): "imports gevent, an optional extra",
     ("fastwsgi.process.program", "fastwsgi.config"): "paste needs PasteDeploy, an optional extra",
     ("fastwsgi.config.sources", "fastwsgi.config"): "paste is for whoever names such a file",
+    ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
     (
         "fastwsgi.process.worker",
         "fastwsgi.process.reloader",

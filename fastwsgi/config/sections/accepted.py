@@ -15,7 +15,6 @@ from fastwsgi.config.checks import (
     permissions,
     protocol_list,
     spoken_protocol,
-    string,
 )
 from fastwsgi.config.setting import Setting
 
@@ -134,7 +133,7 @@ class Accepted:
         remark=NO_ASGI,
     )
     root_path = Setting(
-        string,
+        optional_string,
         "",
         "--root-path",
         metavar="STRING",
