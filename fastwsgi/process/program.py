@@ -41,6 +41,11 @@ def run_command(words: Sequence[str], environ: Mapping[str, str], prog: str) -> 
     Raises ConfigError, whose `exit_code` says which kind of wrong it was, and SystemExit(0) after
     --help and --version.
     """
+    if words[:1] == ["translate"] and len(words) == 2 and not words[1].startswith("-"):
+        from fastwsgi.translate.uwsgi import translate  # noqa: PLC0415
+
+        print(translate(words[1]), end="")
+        return 0
     sources = Sources.of_command_line(words, environ, prog)
     settings = sources.read()
     if settings.print_config:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastwsgi.config.checks import integer, positive, process_count, seconds, thread_count
-from fastwsgi.config.checks import integer, positive, seconds, size
+from fastwsgi.config.checks import integer, positive, process_count, seconds, size, thread_count
 from fastwsgi.config.setting import Setting
 from fastwsgi.config.worker_classes import known_worker_class, stand_in
 
