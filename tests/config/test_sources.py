@@ -243,15 +243,6 @@ def test_a_misspelt_setting_is_warned_of(home: Path) -> None:
     ]
 
 
-def test_a_setting_of_gunicorns_that_is_not_here_is_warned_of(home: Path) -> None:
-    (home / "gunicorn.conf.py").write_text("certfile = 'x'\ndef post_fork(s, w): pass\n")
-    made = sources()
-    made.read()
-    assert len(made.warnings) == 2
-    assert "certfile" in made.warnings[0]
-    assert "post_fork" in made.warnings[1]
-
-
 def test_the_first_positional_word_is_the_application(home: Path) -> None:
     (home / "gunicorn.conf.py").write_text("wsgi_app = 'low:app'")
     assert read().wsgi_app == "low:app"

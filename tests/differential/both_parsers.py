@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -39,9 +40,18 @@ class Outcome(NamedTuple):
     settings: dict[str, Any]
     derived: dict[str, Any]
     said: str
+    printed: dict[str, str]
 
 
-def by_gunicorn(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+class Made(NamedTuple):
+    """What is right about a command line: `printed` are the lines of --print-config, by setting."""
+
+    settings: dict[str, Any]
+    derived: dict[str, Any]
+    printed: dict[str, str]
+
+
+def by_gunicorn(words: list[str]) -> Made:
     for name in READ_AT_IMPORT:
         del sys.modules[name]
     sys.argv = ["gunicorn", *words]
@@ -55,10 +65,10 @@ def by_gunicorn(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         "env": app.cfg.env,
         "name": app.cfg.proc_name,
     }
-    return values, derived
+    return Made(values, derived, lines(str(app.cfg)))
 
 
-def by_us(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def by_us(words: list[str]) -> Made:
     settings = Sources.of_command_line(words, os.environ, "fastwsgi").read()
     if settings.wsgi_app is None:
         raise ConfigError("no application is named")
@@ -71,15 +81,22 @@ def by_us(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         "env": dict(pair.split("=", 1) for pair in settings.raw_env),
         "name": settings.proc_name or settings.default_proc_name or settings.wsgi_app,
     }
-    return values, derived
+    return Made(
+        values, derived, lines(re.sub(r" *  # [^#]*$", "", str(settings), flags=re.MULTILINE))
+    )
 
 
-def loaded_by_gunicorn(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"says": gunicorn.util.import_app(*names)({}, None)}, {}
+def lines(text: str) -> dict[str, str]:
+    found = (line.partition("=") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in found}
 
 
-def loaded_by_us(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"says": load(*names)({}, None)}, {}
+def loaded_by_gunicorn(names: list[str]) -> Made:
+    return Made({}, {"says": gunicorn.util.import_app(*names)({}, None)}, {})
+
+
+def loaded_by_us(names: list[str]) -> Made:
+    return Made({}, {"says": load(*names)({}, None)}, {})
 
 
 def listed(found: object) -> tuple[Any, ...]:
@@ -109,14 +126,13 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def outcome(
-    parser: Callable[[list[str]], tuple[dict[str, Any], dict[str, Any]]], words: list[str]
-) -> Outcome:
+def outcome(parser: Callable[[list[str]], Made], words: list[str]) -> Outcome:
     """What a program with this parser would have made of its command line."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
-            return Outcome(None, *parser(words), said.getvalue())
+            made = parser(words)
+            return Outcome(None, made.settings, made.derived, said.getvalue(), made.printed)
         except SystemExit as end:
             code = end.code
         except ConfigError as error:
@@ -125,7 +141,7 @@ def outcome(
         except Exception:
             traceback.print_exc()
             code = 1
-    return Outcome(code if isinstance(code, int) else 1, {}, {}, said.getvalue())
+    return Outcome(code if isinstance(code, int) else 1, {}, {}, said.getvalue(), {})
 
 
 def forked(parser: Callable[..., Any], case: dict[str, Any]) -> Outcome:

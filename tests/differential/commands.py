@@ -297,7 +297,10 @@ CASES: Final = (
     file("a bad header map", "header_map = 'x'"),
     file("a bad reload engine", "reload_engine = 'x'"),
     file("an extra file that is not there", "reload_extra_files = ['nowhere.html']"),
-    file("extra files by a pattern", "reload_extra_files = ['*.py', 'sub/**/*.html']"),
+    file(
+        "extra files by a pattern",
+        "from os.path import abspath\nreload_extra_files = [abspath('*.py'), abspath('sub/**/*.html')]",
+    ),
     file("a user that is not there", "user = 'nobody-of-that-name'"),
     file("a group that is not there", "group = 'nobody-of-that-name'"),
     file("a user and group by number", "user = 7\ngroup = '8'"),

@@ -61,6 +61,9 @@ OTHERWISE: Final = (
         "there is none unless asked for, and none yet",
     ),
     Otherwise(
+        "reload_extra_files", lambda paths: list(map(os.path.abspath, paths)), "made absolute"
+    ),
+    Otherwise(
         "tmp_upload_dir", lambda path: os.path.abspath(path) if path else None, "made absolute"
     ),
     Otherwise(
@@ -69,6 +72,9 @@ OTHERWISE: Final = (
 )
 
 STRICTER: Final = (
+    Stricter("user", "takes 0 or more", LATER),
+    Stricter("group", "takes 0 or more", LATER),
+    Stricter("cert_reqs", "takes 0 to 2", LATER),
     Stricter(
         "bind", "takes a list|one address or more", "a server without an address serves nobody"
     ),
@@ -90,6 +96,7 @@ STRICTER: Final = (
 LOOSER: Final = (
     Looser(int, frozenset({"'017'"}), "gunicorn takes it on a command line only"),
     Looser(int, frozenset({"'auto'"}), "one worker for each CPU"),
+    Looser(str, frozenset({"None"}), "None is the default"),
     Looser(
         bool,
         frozenset({"0", "1", "7", "-1", "40000", "''", "'off'"}),
