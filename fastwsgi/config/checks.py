@@ -319,6 +319,16 @@ def optional_folder(value: object) -> str | None:
     return None if value in (None, "") else absolute_folder(value)
 
 
+def paste_target(value: object) -> str | None:
+    """The absolute path of a file that is there, with #NAME where one of its applications is named."""
+    if value is None:
+        return None
+    path, mark, name = string(value).partition("#")
+    if not os.path.isfile(path):
+        raise ValueError(f"takes a file, or FILE#NAME, and there is no file {path!r}")
+    return f"{os.path.abspath(path)}{mark}{name}"
+
+
 def field_value(value: object) -> str:
     """Text that can stand in a header field (RFC 9110, 5.5), or nothing."""
     text = string(value)

@@ -16,7 +16,9 @@ from fastwsgi.config.checks import (
     optional_folder,
     optional_path,
     optional_string,
+    paste_target,
     present_folder,
+    strings,
     user_id,
 )
 from fastwsgi.config.setting import Setting
@@ -123,6 +125,22 @@ class ServerMechanics:
         metavar="FOLDER",
         text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
         " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
+    )
+    paste = Setting(
+        paste_target,
+        None,
+        "--paste",
+        "--paster",
+        metavar="FILE",
+        text="A PasteDeploy file whose application is to be served, FILE or FILE#NAME. Its section"
+        " [loggers] is for logconfig. Needs the extra fastwsgi[paste].",
+    )
+    raw_paste_global_conf = Setting(
+        strings,
+        (),
+        "--paste-global",
+        metavar="KEY=VALUE",
+        text="A value for the [DEFAULT] of that file. May be given several times.",
     )
     request_streaming = Setting(
         flag,
