@@ -228,6 +228,7 @@ CASES: Final = (
     # What the environment says.
     options("PORT", "", PORT="5000"),
     options("PORT below bind", "-b :1", PORT="5000"),
+    options("PORT that is none below bind", "-b :1", PORT="tcp://10.0.0.1:80"),
     options("WEB_CONCURRENCY", "", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY below workers", "-w 2", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY empty", "", WEB_CONCURRENCY=""),
