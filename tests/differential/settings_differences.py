@@ -91,7 +91,6 @@ STRICTER: Final = (
     Stricter("syslog_facility", "takes one of|takes a string", LATER),
     Stricter("statsd_host", "statsd address", LATER),
     Stricter("statsd_prefix", "takes a string", LATER),
-    Stricter("paste", "takes a file", LATER),
     Stricter("user", "takes 0 or more", LATER),
     Stricter("group", "takes 0 or more", LATER),
     Stricter("cert_reqs", "takes 0 to 2", LATER),
@@ -137,6 +136,7 @@ LOOSER: Final = (
 APART: Final[Mapping[str, str]] = {
     "config": "ours is the file that is read, gunicorn's what anybody said last; None where none is named",
     "sendfile": "yes or no, where gunicorn has no or None; what comes of it is compared",
+    "paste": "made absolute, and there has to be such a file; what is served is compared",
     "wsgi_app": "ours has the word of the command line too",
     "default_proc_name": "the application's name is not put there; what the process is called is compared",
 }
