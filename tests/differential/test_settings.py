@@ -169,7 +169,8 @@ def test_no_entry_of_the_tables_is_idle(both: dict[str, Any]) -> None:
         assert (theirs[0], ours[0]) == (entry.theirs, entry.ours)
         assert theirs[0] != ours[0]
     for other in OTHERWISE:
-        values = [theirs[1].get(other.setting) for theirs, _ in both["cases"].values()]
+        made = [theirs[1] for theirs, _ in both["cases"].values()]
+        values = [settings[other.setting] for settings in made if settings]
         values += [
             theirs["value"]
             for name, _, theirs, _ in both["values"]
