@@ -337,17 +337,6 @@ def field_value(value: object) -> str:
     return text
 
 
-def mode_mask(value: object) -> int:
-    """A mask of permissions; what begins with 0 is octal, as in a shell."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = int(re.sub("^0(?=[0-9])", "0o", text), 0)
-        except ValueError:
-            raise ValueError(f"takes a mask such as 022, not {text!r}") from None
-    return integer(value)
-
-
 def user_id(value: object) -> int:
     """The id of a user named or numbered; None is who runs the server. ConfigError if unknown."""
     try:

@@ -140,6 +140,8 @@ class Arbiter(ServerFace):
 
     def serve(self) -> None:
         """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.logs = open_logs(self.settings)
         self.logs.install()
@@ -415,7 +417,6 @@ class Arbiter(ServerFace):
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
-        self.log.info("Master has been promoted.")
         set_title("master", self.name)
         self.notifier.main_process(self.pid)
         if self.pidfile is not None and self.settings.pidfile is not None:
@@ -423,6 +424,7 @@ class Arbiter(ServerFace):
                 self.pidfile.move(self.settings.pidfile)
             except OSError as error:
                 self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 

@@ -87,6 +87,7 @@ def test_the_application_finds_its_surroundings(serve: Serve, site: Path) -> Non
     )  # fmt: skip
     assert server.get("/cwd") == (200, str(site / "sub").encode())
     assert server.get("/env?GREETING") == (200, b"a=b")
+    assert server.get("/env?SERVER_SOFTWARE")[1] == f"fastwsgi/{__version__} (gunicorn)".encode()
 
 
 def test_a_factory_and_a_surplus_word(serve: Serve, site: Path) -> None:
