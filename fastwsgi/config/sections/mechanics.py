@@ -13,11 +13,11 @@ from fastwsgi.config.checks import (
     flag_or_yes,
     group_id,
     listed,
-    permissions,
     optional_folder,
     optional_path,
     optional_string,
     paste_target,
+    permissions,
     present_folder,
     user_id,
 )
