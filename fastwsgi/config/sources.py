@@ -130,11 +130,18 @@ class Sources:
     def layers(self) -> list[Layer]:
         """What each source says now, lowest first; of a configuration file, from the present folder."""
         self.warnings = list(self._lasting_warnings)
-        layers = [*self._defaults, *environment_defaults(self._environ), *self._application]
         above = [*environment_settings(self._environ), *self._layers]
-        if location := self._config_file(above):
-            layers += self._known(files.read(location))
-        return [*layers, *above]
+        location = self._config_file(above)
+        file = self._known(files.read(location)) if location else []
+        said = [*self._application, *file, *above]
+        # A PORT that is none is no mistake where nobody asks for it.
+        names = {name for _, layer in said for name in layer}
+        platform = [
+            (source, layer)
+            for source, layer in environment_defaults(self._environ)
+            if names.isdisjoint(layer)
+        ]
+        return [*self._defaults, *platform, *said]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):

@@ -12,13 +12,13 @@ from fastwsgi.config.checks import (
     flag,
     flag_or_yes,
     group_id,
+    listed,
     mode_mask,
     optional_folder,
     optional_path,
     optional_string,
     paste_target,
     present_folder,
-    strings,
     user_id,
 )
 from fastwsgi.config.setting import Setting
@@ -40,8 +40,8 @@ class ServerMechanics:
         True,
         "--no-sendfile",
         bare=False,
-        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
-        " environment has SENDFILE, as that says unless set.",
+        text="Whether the kernel sends the files that an application returns by wsgi.file_wrapper; the"
+        " flag says that it does not. $SENDFILE unless set.",
     )
     chdir = Setting(
         absolute_folder,
@@ -136,7 +136,7 @@ class ServerMechanics:
         " [loggers] is for logconfig. Needs the extra fastwsgi[paste].",
     )
     raw_paste_global_conf = Setting(
-        strings,
+        listed,
         (),
         "--paste-global",
         metavar="KEY=VALUE",
