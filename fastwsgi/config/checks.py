@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
@@ -28,12 +29,16 @@ YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
 
+class MalformedError(ValueError):
+    """What is no number at all: on a command line a mistake in the words, as argparse sees it."""
+
+
 def integer(value: object) -> int:
     """A number of something: 0 or more."""
     if isinstance(value, str):
         value = parse_number(value)
     if not isinstance(value, int):
-        raise ValueError(f"takes a whole number, not {value!r}")
+        raise MalformedError(f"takes a whole number, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value)
@@ -43,7 +48,7 @@ def parse_number(text: str) -> object:
     """A number as in gunicorn's configuration files: 12, 0x0c or 0b1100; other text as it is."""
     for base in (10, 0):
         try:
-            return int(text, base)
+            return int(text, base) if text.isascii() else text
         except ValueError:
             pass
     return text
@@ -68,7 +73,7 @@ def permissions(value: object) -> int:
         try:
             return int(value, 8)
         except ValueError:
-            raise ValueError(f"takes an octal number such as 022, not {value!r}") from None
+            raise MalformedError(f"takes an octal number such as 022, not {value!r}") from None
     return integer(value)
 
 
@@ -77,7 +82,7 @@ def size(value: object) -> int:
     if isinstance(value, str):
         found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
         if found is None:
-            raise ValueError(f"takes a number of bytes, as in 512M, not {value!r}")
+            raise MalformedError(f"takes a number of bytes, as in 512M, not {value!r}")
         return int(found[1]) << (10 * " KMG".index(found[2] or " "))
     return integer(value)
 
@@ -90,15 +95,33 @@ def positive(value: object) -> int:
     return number
 
 
+def process_count(value: object) -> int:
+    """A number of processes, of which there must be one; auto is one for each CPU."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return usable_cpus()
+    number = integer(value)
+    if number == 0:
+        raise ValueError(
+            "takes 1 or more, and came to 0: where it is computed, as by $(( ... )) in a shell, a part"
+            " of that is 0 or not set; auto is one for each CPU"
+        )
+    return number
+
+
+def thread_count(value: object) -> int:
+    """A number of threads; 0 means 1, as for gunicorn's sync workers."""
+    return integer(value) or 1
+
+
 def seconds(value: object) -> float:
     """A time: 0 or more, with a fraction where one is given."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"takes a number of seconds, not {value!r}") from None
+            raise MalformedError(f"takes a number of seconds, not {value!r}") from None
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"takes a number of seconds, not {value!r}")
+        raise MalformedError(f"takes a number of seconds, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value) if value == int(value) else value
@@ -178,7 +201,9 @@ def addresses(value: object) -> tuple[str, ...]:
 
 def listed(value: object) -> tuple[str, ...]:
     """A list, or one string for a list of one, in which a comma belongs to what it says."""
-    return (string(value),) if isinstance(value, str) else strings(value or ())
+    if not value:
+        return ()
+    return (string(value),) if isinstance(value, str) else strings(value)
 
 
 def paths_or_patterns(value: object) -> tuple[str, ...]:
@@ -199,7 +224,7 @@ def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415
 
-    found = strings(value or ())
+    found = () if value is None else strings(value)
     for block in found:
         try:
             block == "*" or ipaddress.ip_network(block)
@@ -210,7 +235,7 @@ def address_blocks(value: object) -> tuple[str, ...]:
 
 def protocol_list(value: object) -> tuple[str, ...]:
     """Versions of HTTP, each once: h1, h2."""
-    found = tuple(name.lower() for name in strings(value or ())) or ("h1",)
+    found = tuple(name.lower() for name in strings(value or "")) or ("h1",)
     if len(set(found)) != len(found) or not set(found) <= {"h1", "h2"}:
         raise ValueError(f"takes h1 and h2, each once, with a comma between them, not {value!r}")
     return found
@@ -258,11 +283,10 @@ def log_level(value: object) -> str:
 
 
 def log_format(value: object) -> str:
-    """Compiled to be checked; leading and trailing space belongs to it."""
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {value!r}")
-    compile_format(value)
-    return value
+    """Compiled to be checked."""
+    form = string(value)
+    compile_format(form)
+    return form
 
 
 def present_folder() -> str:
@@ -282,22 +306,27 @@ def present_folder() -> str:
         raise ConfigError("the folder to start in is gone; change to one that is there") from None
 
 
-def folder(value: object) -> str:
-    """The path of a folder that is there."""
-    path = string(value)
+def absolute_folder(value: object) -> str:
+    """The path of a folder that is there; relative to the one the server was started in, as "" is."""
+    path = os.path.abspath(string(value))
     if not os.path.isdir(path):
-        raise ValueError(f"takes a folder, and {path!r} is none")
+        raise ValueError(f"takes a folder, and {value!r} is none")
     return path
 
 
-def absolute_folder(value: object) -> str:
-    """What is relative is so to the folder the server was started in."""
-    return os.path.abspath(folder(value))
-
-
 def optional_folder(value: object) -> str | None:
-    """The absolute path of a folder that is there, or None."""
-    return None if value is None else absolute_folder(value)
+    """The absolute path of a folder that is there, or None, which "" is too."""
+    return None if value in (None, "") else absolute_folder(value)
+
+
+def paste_target(value: object) -> str | None:
+    """The absolute path of a file that is there, with #NAME where one of its applications is named."""
+    if value is None:
+        return None
+    path, mark, name = string(value).partition("#")
+    if not os.path.isfile(path):
+        raise ValueError(f"takes a file, or FILE#NAME, and there is no file {path!r}")
+    return f"{os.path.abspath(path)}{mark}{name}"
 
 
 def field_value(value: object) -> str:
@@ -306,17 +335,6 @@ def field_value(value: object) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"takes printable ASCII text, not {text!r}")
     return text
-
-
-def mode_mask(value: object) -> int:
-    """A mask of permissions; what begins with 0 is octal, as in a shell."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = int(re.sub("^0(?=[0-9])", "0o", text), 0)
-        except ValueError:
-            raise ValueError(f"takes a mask such as 022, not {text!r}") from None
-    return integer(value)
 
 
 def user_id(value: object) -> int:

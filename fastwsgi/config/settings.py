@@ -18,6 +18,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
+from fastwsgi.config.checks import MalformedError
+from fastwsgi.config.named_as_gunicorn import NamedAsGunicorn
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -53,12 +55,13 @@ class Settings(
     ProcessNaming,
     Hooks,
     Accepted,
+    NamedAsGunicorn,
 ):
     """The final values, each an attribute of its own type.
 
     Made from layers, lowest first: pairs of a source and what it says, by setting name. A higher
-    layer replaces what a lower one says, lists too. Raises UsageError for a bad value from the
-    command line and ConfigError for one from anywhere else.
+    layer replaces what a lower one says, lists too. Raises ConfigError for a bad value, and as
+    gunicorn UsageError for what should be a number on a command line and is none.
     """
 
     ROWS: ClassVar[Mapping[str, Setting[object]]]
@@ -91,6 +94,8 @@ class Settings(
     def effective_class(self) -> str:
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    worker_class_str = effective_class  # gunicorn's name for it
 
     @property
     def patience(self) -> float:
@@ -135,7 +140,8 @@ def check(name: str, value: object, source: str) -> object:
     except ValueError as error:
         on_command_line = source == COMMAND_LINE or source.endswith("_CMD_ARGS")
         words = row.flags[-1] if on_command_line and row.flags else f"the setting {name}"
-        kind = UsageError if on_command_line else ConfigError
+        misread = on_command_line and isinstance(error, MalformedError)
+        kind = UsageError if misread else ConfigError
         raise kind(f"{words} {error}{told(source)}") from None
     except ConfigError as error:
         raise type(error)(f"{error}{told(source)}") from None
