@@ -28,6 +28,7 @@ from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.error_stream import ErrorStream
+from fastwsgi.observe.logs import ERROR
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
@@ -38,7 +39,8 @@ MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
 
-log = logging.getLogger("fastwsgi.error")
+# Who logs where nobody says.
+THE_LOG: Final = logging.getLogger(ERROR)
 
 
 class Server:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import math
 import os
 import signal
@@ -38,10 +37,11 @@ from fastwsgi import __version__
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
-from fastwsgi.observe.logs import ERROR, STANDARD, Logs
+from fastwsgi.observe.logs import STANDARD
 from fastwsgi.originals import original
 from fastwsgi.process.child import Child
 from fastwsgi.process.generation import Generation
+from fastwsgi.process.logger import close_logger, make_logger, renew_logger
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
@@ -89,7 +89,6 @@ class Arbiter:
         self.settings = settings
         self.load = load
         self.generation = Generation(settings, Sockets(()), load)
-        self.log = logging.getLogger(ERROR)
         self.pid = os.getpid()
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
@@ -107,8 +106,7 @@ class Arbiter:
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError where the start fails."""
         enter_folder(self.settings)
-        self.logs = open_logs(self.settings)
-        self.logs.install()
+        self.log = make_logger(self.settings)
         self.signals = SignalQueue(SIGNALS)
         self.lifeline, self.lifeline_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -189,7 +187,7 @@ class Arbiter:
         os.close(self.lifeline_end)
         self.scoreboard.close()
         self.signals.close()
-        self.logs.close()
+        close_logger(self.log)
 
     def close_sockets(self) -> None:
         """Stop listening; workers that drain still accept what is queued."""
@@ -248,7 +246,7 @@ class Arbiter:
         if number in ENDING:
             self.stop(graceful=number == signal.SIGTERM)
         elif number == signal.SIGUSR1:
-            self.logs.reopen()
+            self.log.reopen_files()
             self.kill_workers(signal.SIGUSR1)
         elif number == signal.SIGUSR2:
             self.log.warning("USR2, an upgrade in place, is not there yet; send HUP to reload")
@@ -312,7 +310,7 @@ class Arbiter:
         present = self.generation
         enter_folder(settings)
         require_execution(settings)
-        logs = open_logs(settings)
+        self.log = renew_logger(self.log, settings, self.settings)
         try:
             sockets = Sockets.open(settings, present.sockets)
             try:
@@ -321,9 +319,8 @@ class Arbiter:
                 sockets.close_except(present.sockets)
                 raise
         except ConfigError:
-            logs.close()
+            self.log = renew_logger(self.log, self.settings, settings)
             raise
-        self.replace_logs(logs)
         self.say_warnings()
         if present.load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
@@ -335,12 +332,6 @@ class Arbiter:
         self.boot_after = self.boot_pause = 0.0
         if sockets.addresses != present.sockets.addresses:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
-
-    def replace_logs(self, logs: Logs) -> None:
-        """Write to `logs` from now on."""
-        logs.install()
-        self.logs.close()
-        self.logs = logs
 
     def replace_pidfile(self, settings: Settings) -> None:
         """Move to the pidfile of `settings`. ConfigError, with nothing changed, if it cannot be."""
@@ -364,7 +355,7 @@ class Arbiter:
         failed.sockets.close_except(previous.sockets)
         with contextlib.suppress(ConfigError):
             enter_folder(previous.settings)
-            self.replace_logs(open_logs(previous.settings))
+            self.log = renew_logger(self.log, previous.settings, self.settings)
             self.replace_pidfile(previous.settings)
         self.settings = previous.settings
         for child in self.children.values():
@@ -459,7 +450,7 @@ class Arbiter:
                 generation.load,
                 sockets,
                 slot,
-                self.logs,
+                self.log,
                 lifeline=self.lifeline,
                 master=self.pid,
             )
@@ -550,10 +541,6 @@ class Arbiter:
         """Send a signal to all workers."""
         for pid in self.children:
             send(pid, number)
-
-
-def open_logs(settings: Settings) -> Logs:
-    return Logs(settings.errorlog, settings.loglevel, settings.accesslog)
 
 
 def create_pidfile(settings: Settings) -> Pidfile | None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import logging
 import os
 import select
 import signal
@@ -39,7 +38,8 @@ from fastwsgi._prctl import signal_when_parent_dies
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
-from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.observe.logger import Logger
+from fastwsgi.observe.logs import STANDARD, open_log
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
@@ -68,7 +68,7 @@ class Worker:
         load: Load,
         sockets: Sequence[socket.socket],
         slot: Slot,
-        logs: Logs,
+        log: Logger,
         *,
         lifeline: int,
         master: int,
@@ -77,10 +77,9 @@ class Worker:
         self.load = load
         self.sockets = sockets
         self.slot = slot
-        self.logs = logs
+        self.log = log
         self.lifeline = lifeline
         self.master = master
-        self.log = logging.getLogger(ERROR)
 
     def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -105,9 +104,11 @@ class Worker:
     def boot(self) -> None:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
-        faulthandler.enable(self.logs.error)
+        # Of its own: what a logger class or a configuration of logging writes to may have no file.
+        self.stacks = open_log(self.settings.errorlog or STANDARD, 2)
+        faulthandler.enable(self.stacks)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
-        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+        faulthandler.register(TIMEOUT, self.stacks, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
@@ -118,6 +119,7 @@ class Worker:
             self.settings,
             app,
             list(self.sockets),
+            self.log,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -166,7 +168,8 @@ class Worker:
             elif number in (signal.SIGINT, signal.SIGQUIT):
                 self.server.stop()
             elif number == signal.SIGUSR1:
-                self.logs.reopen()
+                self.log.reopen_files()
+                self.stacks.reopen()
             elif number == TIMEOUT:
                 self.wear_out()
 
