@@ -10,6 +10,7 @@ class Line:
     def __call__(self, exchange: Any) -> str: ...
 
 def escape(text: str) -> str: ...
+
 @final
 class LineLog:
     def __init__(

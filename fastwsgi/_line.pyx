@@ -114,11 +114,12 @@ cdef class Line:
             found = PyDict_GetItem(environ, "HTTP_AUTHORIZATION")
             return self.put_missing(out) if found == NULL else self.put_object(out, (<object>piece.argument)(exchange))
         if piece.kind == REQUEST:
-            if not environ:
+            found = PyDict_GetItem(environ, "RAW_URI")
+            if found == NULL:
                 return self.put_missing(out)
             self.put_object(out, environ.get("REQUEST_METHOD"))
             append(out, b" ", 1)
-            self.put_object(out, environ.get("RAW_URI"))
+            self.put_object(out, <object>found)
             append(out, b" ", 1)
             return self.put_object(out, environ.get("SERVER_PROTOCOL"))
         if piece.kind == PATH:

@@ -96,4 +96,6 @@ def shown(value: object) -> str:
     """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
     if isinstance(value, tuple):
         return repr(list(value))
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"<{value.__qualname__}()>"
     return value if isinstance(value, str) else repr(value)

@@ -266,6 +266,18 @@ def leave_out(patterns: Sequence[str], log: OnDone) -> OnDone:
     return on_done
 
 
+def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+    """Return what calls both, of two that may be None."""
+    if first is None or second is None:
+        return first or second
+
+    def call(exchange: Finished) -> None:
+        first(exchange)
+        second(exchange)
+
+    return call
+
+
 class Refused:
     """A request refused before anything of it was known: what a format is tried with."""
 

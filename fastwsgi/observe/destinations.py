@@ -51,7 +51,7 @@ def default_syslog_address() -> str:
     return "udp://localhost:514"
 
 
-def parse_syslog_address(address: str) -> tuple[int | None, Peer]:
+def parse_syslog_address(address: str) -> tuple[socket.SocketKind | None, Peer]:
     """The type of the socket, None for whichever there is, and the peer.
 
     Forms: `unix://PATH`, `unix://PATH#dgram`, `unix://PATH#stream`, `udp://HOST:PORT`,

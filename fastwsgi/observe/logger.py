@@ -16,7 +16,6 @@ Laws:
 
 from __future__ import annotations
 
-import base64
 import binascii
 import logging
 import os
@@ -24,12 +23,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Final, TextIO
 
 from fastwsgi._line import escape
-from fastwsgi.observe.access_log import MISSING, apache_time, basic_user
+from fastwsgi.observe.access_log import MISSING, OnDone, apache_time, basic_user
 from fastwsgi.observe.destinations import FACILITIES, parse_syslog_address
 from fastwsgi.observe.logs import (
     ACCESS,
@@ -121,6 +120,9 @@ class Logger:
     syslog_fmt = "[%(process)d] %(message)s"
 
     atoms_wrapper_class: ClassVar[type] = SafeAtoms
+
+    # Called with each exchange that is over, by a logger that measures requests.
+    measured: OnDone | None = None
 
     def __init__(self, cfg: Any) -> None:
         self.error_log = logging.getLogger(ERROR)
@@ -274,7 +276,7 @@ class Logger:
         """Apply the configuration of logging, where there is one; what it installs is ours then."""
         if not (cfg.logconfig_dict or cfg.logconfig_json or cfg.logconfig):
             return
-        from fastwsgi.observe import logconfig
+        from fastwsgi.observe import logconfig  # noqa: PLC0415
 
         before = self._own_handlers()
         if cfg.logconfig_dict:
@@ -340,9 +342,11 @@ class Logger:
 
     def _set_syslog_handler(self, log: logging.Logger, cfg: Any, fmt: str, name: str) -> None:
         """Have `log` write to syslog, too, as `gunicorn.<prefix>.<name>`."""
-        from fastwsgi.observe.syslog import SyslogHandler
+        from fastwsgi.observe.syslog import SyslogHandler  # noqa: PLC0415
 
-        prefix = cfg.syslog_prefix or (cfg.proc_name or cfg.wsgi_app or "fastwsgi").replace(":", ".")
+        prefix = cfg.syslog_prefix or (cfg.proc_name or cfg.wsgi_app or "fastwsgi").replace(
+            ":", "."
+        )
         kind, address = parse_syslog_address(cfg.syslog_addr)
         handler = SyslogHandler(address, FACILITIES[cfg.syslog_facility.lower()], kind)
         handler.setFormatter(logging.Formatter(f"gunicorn.{prefix}.{name}: {fmt}"))

@@ -18,7 +18,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final, Protocol
 
 from fastwsgi.errors import ConfigError
 
@@ -30,6 +30,17 @@ STANDARD: Final = "-"
 LINE_FORMAT: Final = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 BARE_FORMAT: Final = "%(message)s"
 DATE_FORMAT: Final = "[%Y-%m-%d %H:%M:%S %z]"
+
+
+class Log(Protocol):
+    """What is said to an error log: a `logging.Logger`, or a logger of gunicorn's interface."""
+
+    def debug(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def warning(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def error(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def critical(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def exception(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
 
 
 class LogFile:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from fastwsgi.observe.access_log import Finished
 from fastwsgi.observe.destinations import Peer
 from fastwsgi.observe.logger import Logger
 
@@ -85,11 +86,15 @@ class Statsd(Logger):
     ) -> None:
         """Log a request, and measure it."""
         super().access(resp, req, environ, request_time)
-        if resp.status is not None:
-            self.measure(resp.status, request_time.seconds, request_time.microseconds)
+        self._measure(resp.status, request_time.seconds, request_time.microseconds)
 
-    def measure(self, status: str, seconds: int, microseconds: int) -> None:
-        """Send what there is to say of a request: its time, that it was, its status."""
+    def measured(self, exchange: Finished) -> None:
+        """Measure a request whose line is not our business."""
+        self._measure(exchange.status, *divmod(round(exchange.duration * 1_000_000), 1_000_000))
+
+    def _measure(self, status: str | None, seconds: int, microseconds: int) -> None:
+        if status is None:
+            return
         self.timer("gunicorn.request.duration", seconds * 1000 + microseconds / 1000)
         self.increment("gunicorn.requests", 1)
         self.increment(f"gunicorn.request.status.{int(status[:3])}", 1)

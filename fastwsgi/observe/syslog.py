@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+from socket import SocketKind
 
 from fastwsgi.errors import ConfigError
 from fastwsgi.observe.destinations import Peer
@@ -16,7 +17,7 @@ class SyslogHandler(logging.handlers.SysLogHandler):
     is dropped.
     """
 
-    def __init__(self, address: Peer, facility: int, kind: int | None) -> None:
+    def __init__(self, address: Peer, facility: int, kind: SocketKind | None) -> None:
         try:
             super().__init__(address, facility, kind)
         except OSError as error:

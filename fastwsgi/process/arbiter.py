@@ -27,10 +27,10 @@ import gc
 import math
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from fastwsgi import __version__
@@ -39,16 +39,24 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import STANDARD
 from fastwsgi.originals import original
+from fastwsgi.process import hooks
+from fastwsgi.process.application import Load
 from fastwsgi.process.child import Child
+from fastwsgi.process.faces import ServerFace
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.logger import close_logger, make_logger, renew_logger
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
-from fastwsgi.process.surroundings import enter_folder, prepare, require_execution
+from fastwsgi.process.surroundings import (
+    enter_folder,
+    prepare,
+    replace_variables,
+    require_execution,
+)
 from fastwsgi.process.title import set_title
-from fastwsgi.process.worker import Load, Worker, leave
+from fastwsgi.process.worker import Worker, leave
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -77,7 +85,7 @@ FIRST_BOOT_PAUSE: Final = 0.5
 LONGEST_BOOT_PAUSE: Final = 30.0
 
 
-class Arbiter:
+class Arbiter(ServerFace):
     """The master process of one server. `load` gives the application of some settings.
 
     `run` returns when the server was told to stop and has; it raises ConfigError when the server
@@ -93,8 +101,10 @@ class Arbiter:
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
         self.previous: Generation | None = None  # serves on while the next one boots
+        self.worker_age = 0  # counts the workers
         self.stopping = False
         self.drain_at = math.inf  # until then a server that was told to stop goes on listening
+        self.started = False  # as far as on_starting
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
@@ -122,12 +132,16 @@ class Arbiter:
     def start(self) -> bool:
         """Up to the first fork. False where a signal came first that ends the server."""
         settings = self.settings
+        replace_variables(settings, settings, self.sources.environ)
+        hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
         require_execution(settings)
         self.pidfile = create_pidfile(settings)
         if settings.preload_app:
-            self.generation.load = self.preload(settings)
+            self.generation.app.load = self.preload(settings)
+        hooks.require(settings, "on_starting", self)
+        self.started = True
         sockets = self.bind(settings)
         if sockets is None:
             return False
@@ -135,6 +149,7 @@ class Arbiter:
         self.log.info("Listening at: %s (%s)", sockets, self.pid)
         self.log.info("Using worker: %s", settings.effective_class)
         set_title("master", self.name)
+        hooks.require(settings, "when_ready", self)
         return True
 
     def work(self) -> None:
@@ -183,6 +198,8 @@ class Arbiter:
         if self.pidfile is not None:
             self.pidfile.remove()
         self.log.info("Shutting down: Master")
+        if self.started:
+            hooks.call(self.settings, "on_exit", self)
         os.close(self.lifeline)
         os.close(self.lifeline_end)
         self.scoreboard.close()
@@ -255,9 +272,9 @@ class Arbiter:
         elif number == signal.SIGHUP:
             self.reload_wanted = True
         elif number == signal.SIGTTIN:
-            self.generation.count += 1
-        elif number == signal.SIGTTOU:
-            self.generation.count = max(1, self.generation.count - 1)
+            self.num_workers += 1
+        elif number == signal.SIGTTOU and self.num_workers > 1:
+            self.num_workers -= 1
 
     def stop(self, *, graceful: bool) -> None:
         """End all workers: gracefully, or at once, also while the former is under way."""
@@ -300,6 +317,7 @@ class Arbiter:
         self.log.info("Hang up: Master")
         try:
             self.begin_generation(self.sources.read())
+            hooks.call(self.settings, "on_reload", self)
         except ConfigError as error:
             with contextlib.suppress(ConfigError):
                 enter_folder(self.settings)
@@ -322,16 +340,22 @@ class Arbiter:
             self.log = renew_logger(self.log, self.settings, settings)
             raise
         self.say_warnings()
-        if present.load is not self.load:
+        if present.app.load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.load)
-        self.settings = settings
+        self.generation = Generation(settings, sockets, present.app.load)
+        self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
         if sockets.addresses != present.sockets.addresses:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
+
+    def change_settings(self, settings: Settings, count: int) -> None:
+        """The settings of the master are now these; there were `count` workers before."""
+        replace_variables(self.settings, settings, self.sources.environ)
+        self.settings = settings
+        hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
 
     def replace_pidfile(self, settings: Settings) -> None:
         """Move to the pidfile of `settings`. ConfigError, with nothing changed, if it cannot be."""
@@ -357,7 +381,7 @@ class Arbiter:
             enter_folder(previous.settings)
             self.log = renew_logger(self.log, previous.settings, self.settings)
             self.replace_pidfile(previous.settings)
-        self.settings = previous.settings
+        self.change_settings(previous.settings, failed.count)
         for child in self.children.values():
             if child.generation is failed:
                 self.retire(child)
@@ -409,6 +433,8 @@ class Arbiter:
         for seat in range(generation.count):
             if time.monotonic() < self.boot_after or len(taken) >= generation.count:
                 return
+            if generation is not self.generation and generation is not self.previous:
+                return  # it was given up, as one of its workers could not be forked
             if seat not in taken:
                 self.spawn_worker(generation, seat)
                 taken.add(seat)
@@ -424,20 +450,37 @@ class Arbiter:
             if stream is not None:
                 stream.flush()
         try:
-            sockets = generation.sockets.of_seat(seat)
+            worker = self.make_worker(generation, seat, slot)
+            hooks.require(generation.settings, "pre_fork", self, worker)
             with self.signals.blocked():
                 pid = fork()
                 if pid == 0:
-                    self.be_worker(generation, seat, sockets, slot)
+                    self.be_worker(generation, seat, worker)
         except OSError as error:
             self.scoreboard.give_back(slot)
             self.postpone_boots(f"a worker cannot be forked: {error.strerror}")
-            return
-        self.children[pid] = Child(pid, generation, seat, slot)
+        except ConfigError as error:
+            self.scoreboard.give_back(slot)
+            self.fail_boot(generation, str(error))
+        else:
+            worker.pid = pid
+            self.children[pid] = Child(pid, generation, seat, worker)
 
-    def be_worker(
-        self, generation: Generation, seat: int, sockets: Sequence[socket.socket], slot: Slot
-    ) -> NoReturn:
+    def make_worker(self, generation: Generation, seat: int, slot: Slot) -> Worker:
+        """The next worker, not yet forked: what a hook writes on it then, master and worker have."""
+        self.worker_age += 1
+        return Worker(
+            generation.settings,
+            generation.app,
+            generation.sockets.of_seat(seat),
+            slot,
+            self.log,
+            lifeline=self.lifeline,
+            master=self.pid,
+            age=self.worker_age,
+        )
+
+    def be_worker(self, generation: Generation, seat: int, worker: Worker) -> NoReturn:
         """In the child, with the signals blocked."""
         code = BootError.exit_code
         try:
@@ -445,19 +488,13 @@ class Arbiter:
             os.close(self.lifeline_end)
             generation.sockets.close_except_of(seat)
             set_title("worker", self.name)
-            worker = Worker(
-                generation.settings,
-                generation.load,
-                sockets,
-                slot,
-                self.log,
-                lifeline=self.lifeline,
-                master=self.pid,
+            code = worker.run(
+                partial(hooks.require, generation.settings, "post_fork", self, worker)
             )
-            code = worker.run()
         except BaseException:
             self.log.exception("Worker failed (pid: %s)", os.getpid())
         finally:
+            hooks.call(generation.settings, "worker_exit", self, worker)
             leave(code)
 
     def postpone_boots(self, why: str) -> None:
@@ -485,6 +522,7 @@ class Arbiter:
         """Say how a worker ended, where it was not told to, and draw the conclusions."""
         code, how = os.waitstatus_to_exitcode(status), describe_end(status)
         state, note = child.slot.state, child.slot.note
+        hooks.call(child.generation.settings, "child_exit", self, child.worker)
         self.scoreboard.give_back(child.slot)
         if code == -signal.SIGKILL and not child.killed:
             how += " Perhaps out of memory?"  # what the kernel does to whom it has no memory for
@@ -493,15 +531,15 @@ class Arbiter:
                 self.log.warning("Worker (pid:%s) %s", child.pid, how)
         elif state is State.BOOTING:
             why = note or f"worker (pid:{child.pid}) {how} before it was ready"
-            self.fail_boot(child, why, code)
+            self.fail_boot(child.generation, why, code)
         else:
             self.booted = True
             if code != 0 or state is not State.LEAVING:
                 self.log.error("Worker (pid:%s) %s", child.pid, how)
 
-    def fail_boot(self, child: Child, why: str, code: int) -> None:
-        """A worker ended before it was ready. Raises ConfigError while the server starts."""
-        if self.previous is not None and child.generation is self.generation:
+    def fail_boot(self, generation: Generation, why: str, code: int = BootError.exit_code) -> None:
+        """A worker cannot become ready. Raises ConfigError while the server starts."""
+        if self.previous is not None and generation is self.generation:
             self.abandon_reload(self.previous, why)
         elif self.booted or any(other.has_booted for other in self.children.values()):
             self.postpone_boots(why)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from fastwsgi.config.settings import Settings
+from fastwsgi.process.application import Application, Load
 from fastwsgi.process.sockets import Sockets
-from fastwsgi.process.worker import Load
 
 
 class Generation:
@@ -15,11 +15,11 @@ class Generation:
     `count` is how many there should be, `begun` when it was made, in seconds of the monotonic clock.
     """
 
-    __slots__ = ("begun", "count", "load", "settings", "sockets")
+    __slots__ = ("app", "begun", "count", "settings", "sockets")
 
     def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
         self.settings = settings
         self.sockets = sockets
-        self.load = load
+        self.app = Application(settings, load)
         self.count = settings.workers
         self.begun = time.monotonic()

@@ -31,7 +31,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
@@ -40,11 +40,12 @@ from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logger import Logger
 from fastwsgi.observe.logs import STANDARD, open_log
+from fastwsgi.process import hooks
+from fastwsgi.process.application import Application
+from fastwsgi.process.faces import WorkerFace
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
-
-Load = Callable[[Settings], Callable[..., Any]]
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
 # neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
@@ -59,32 +60,43 @@ THE_MASTERS: Final = (
 )
 
 
-class Worker:
-    """One forked process. `lifeline` is the reading end of a pipe that the master alone writes."""
+ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
+
+
+class Worker(WorkerFace):
+    """One forked process; made before the fork, and the master's copy stays what it was then.
+
+    `lifeline` is the reading end of a pipe that the master alone writes, `age` the worker's number.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        load: Load,
+        app: Application,
         sockets: Sequence[socket.socket],
         slot: Slot,
         log: Logger,
         *,
         lifeline: int,
         master: int,
+        age: int,
     ) -> None:
         self.settings = settings
-        self.load = load
+        self.app = app
         self.sockets = sockets
         self.slot = slot
         self.log = log
         self.lifeline = lifeline
         self.master = master
+        self.age = age
+        self.pid = "[booting]"
+        self.interrupted = False
 
-    def run(self) -> int:
-        """Serve until told to leave; the exit code."""
+    def run(self, on_fork: Callable[[], object]) -> int:
+        """Serve until told to leave; the exit code. `on_fork` is called before the application is loaded."""
+        self.pid = os.getpid()
         try:
-            self.boot()
+            self.boot(on_fork)
         except ConfigError as error:
             self.slot.leave_note(str(error))
             return error.exit_code if isinstance(error, AppLoadError) else BootError.exit_code
@@ -101,9 +113,12 @@ class Worker:
         self.log.info("Worker exiting (pid: %s)", os.getpid())
         return 0
 
-    def boot(self) -> None:
+    def boot(self, on_fork: Callable[[], object]) -> None:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
+        if self.settings.worker_abort is not None:
+            # faulthandler, which comes before it, writes the stacks and then raises the signal anew.
+            signal.signal(signal.SIGABRT, self.abort)
         # Of its own: what a logger class or a configuration of logging writes to may have no file.
         self.stacks = open_log(self.settings.errorlog or STANDARD, 2)
         faulthandler.enable(self.stacks)
@@ -112,17 +127,20 @@ class Worker:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
+        on_fork()
         enter_folder(self.settings)
         prepare(self.settings)
-        app = self.load(self.settings)
+        self.wsgi = self.app.wsgi()
+        hooks.require(self.settings, "post_worker_init", self)
         self.server = wiring.build(
             self.settings,
-            app,
+            self.wsgi,
             list(self.sockets),
-            self.log,
+            log=self.log,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
+            worker=self,
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
@@ -152,20 +170,13 @@ class Worker:
         for sock in self.sockets:
             sock.close()
 
-    def wear_out(self) -> None:
-        """Ask to be replaced: max_requests is reached, or something is stuck.
-
-        The master sends TERM once a successor is ready.
-        """
-        if self.slot.state is State.READY:
-            self.slot.state = State.WORN
-
     def obey(self) -> None:
         """Act on the signals that came."""
         for number in self.signals.take():
             if number == signal.SIGTERM:
                 self.leave()
             elif number in (signal.SIGINT, signal.SIGQUIT):
+                self.interrupt()
                 self.server.stop()
             elif number == signal.SIGUSR1:
                 self.log.reopen_files()
@@ -197,8 +208,24 @@ class Worker:
         """In the signal handler, as an application that does not return never comes to `obey`."""
         if number == signal.SIGTERM:
             self.bound_the_drain()
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            # What is called here might wait, which gevent's hub, if that is what was met, must not.
+            if self.settings.execution != "gevent":
+                self.interrupt()
         elif number == TIMEOUT:
+            hooks.call(self.settings, "worker_abort", self)
             self.end_request(frame)
+
+    def interrupt(self) -> None:
+        """Call worker_int, once however often the worker is told to leave at once."""
+        if not self.interrupted:
+            self.interrupted = True
+            hooks.call(self.settings, "worker_int", self)
+
+    def abort(self, number: int, frame: FrameType | None) -> NoReturn:
+        """ABRT came; the stacks are written already."""
+        hooks.call(self.settings, "worker_abort", self)
+        leave(ABORTED)
 
     def end_request(self, frame: FrameType | None) -> None:
         """Raise RequestTimeout in the application, where it is what runs and has for too long.
@@ -206,7 +233,7 @@ class Worker:
         Not where the loop, or code of ours that it called, is what the signal met.
         """
         called = loop.called(frame)
-        if called is None or called.f_globals.get("__name__", "").startswith("fastwsgi."):
+        if called is None or is_ours(called.f_globals.get("__name__", "")):
             return
         limit = self.settings.patience
         if time.monotonic() - self.slot.heartbeat >= limit:
@@ -247,6 +274,11 @@ class Watch:
 
     def on_event(self, events: int, /) -> None:
         self.action()
+
+
+def is_ours(module: str) -> bool:
+    """Whether code of the server's own is in `module`, other than what stands around an application."""
+    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 
 def leave(code: int) -> NoReturn:

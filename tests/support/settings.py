@@ -17,7 +17,8 @@ DEFAULTS: dict[str, object] = {
     "keepalive": 2,
     "keepalive_requests": 1000,
     "max_requests": 0,
-    "accesslog": None,
+    "access_log_json": False,
+    "access_log_exclude": (),
     "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     "limit_request_line": 4094,
     "limit_request_fields": 100,
@@ -33,6 +34,8 @@ DEFAULTS: dict[str, object] = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "pre_request": None,
+    "post_request": None,
 }
 
 
