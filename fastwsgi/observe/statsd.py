@@ -45,18 +45,22 @@ class Statsd(Logger):
             former.close()
 
     def critical(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log, and count."""
         super().critical(msg, *args, **kwargs)
         self.increment("gunicorn.log.critical", 1)
 
     def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log, and count."""
         super().error(msg, *args, **kwargs)
         self.increment("gunicorn.log.error", 1)
 
     def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log, and count."""
         super().warning(msg, *args, **kwargs)
         self.increment("gunicorn.log.warning", 1)
 
     def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log, and count."""
         super().exception(msg, *args, **kwargs)
         self.increment("gunicorn.log.exception", 1)
 

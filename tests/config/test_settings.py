@@ -175,7 +175,7 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("pidfile", 5),
         ("chdir", "/nowhere/at/all"),
         ("tmp_upload_dir", "/nowhere/at/all"),
-        ("errorlog", None),
+        ("errorlog", 5),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_setting_and_the_source(
