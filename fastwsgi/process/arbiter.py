@@ -30,7 +30,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, Final, NoReturn
 
 from fastwsgi import __version__
@@ -56,7 +55,7 @@ from fastwsgi.process.surroundings import (
     require_execution,
 )
 from fastwsgi.process.title import set_title
-from fastwsgi.process.worker import Worker, leave
+from fastwsgi.process.worker import Worker
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -216,7 +215,10 @@ class Arbiter(ServerFace):
 
     @property
     def name(self) -> str:
-        return self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
+        """What ps and the log call the server."""
+        settings = self.settings
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
+        return next(filter(None, names), "fastwsgi")
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:
@@ -225,6 +227,8 @@ class Arbiter(ServerFace):
     def preload(self, settings: Settings) -> Load:
         """Load the application now; what it takes in memory is then shared with all workers."""
         prepare(settings)
+        if settings.reload:
+            self.log.warning("The application is preloaded: reload does not bring its changes")
         app = self.load(settings)
         self.signals.take_back()
         # Objects the collector never looks at are pages that are never copied.
@@ -488,14 +492,11 @@ class Arbiter(ServerFace):
             os.close(self.lifeline_end)
             generation.sockets.close_except_of(seat)
             set_title("worker", self.name)
-            code = worker.run(
-                partial(hooks.require, generation.settings, "post_fork", self, worker)
-            )
+            code = worker.run(self)
         except BaseException:
             self.log.exception("Worker failed (pid: %s)", os.getpid())
         finally:
-            hooks.call(generation.settings, "worker_exit", self, worker)
-            leave(code)
+            worker.exit(code)
 
     def postpone_boots(self, why: str) -> None:
         """After a failed boot: fork nothing for a while, longer each time."""

@@ -30,8 +30,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
@@ -46,6 +47,10 @@ from fastwsgi.process.faces import WorkerFace
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
+from fastwsgi.process.wear import Wear
+
+if TYPE_CHECKING:
+    from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
 # neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
@@ -92,11 +97,12 @@ class Worker(WorkerFace):
         self.pid = "[booting]"
         self.interrupted = False
 
-    def run(self, on_fork: Callable[[], object]) -> int:
-        """Serve until told to leave; the exit code. `on_fork` is called before the application is loaded."""
+    def run(self, arbiter: object) -> int:
+        """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
         self.pid = os.getpid()
+        self.arbiter = arbiter
         try:
-            self.boot(on_fork)
+            self.boot()
         except ConfigError as error:
             self.slot.leave_note(str(error))
             return error.exit_code if isinstance(error, AppLoadError) else BootError.exit_code
@@ -113,7 +119,12 @@ class Worker(WorkerFace):
         self.log.info("Worker exiting (pid: %s)", os.getpid())
         return 0
 
-    def boot(self, on_fork: Callable[[], object]) -> None:
+    def exit(self, code: int) -> NoReturn:
+        """The last of this process."""
+        hooks.call(self.settings, "worker_exit", self.arbiter, self)
+        leave(code)
+
+    def boot(self) -> None:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
         if self.settings.worker_abort is not None:
@@ -127,10 +138,11 @@ class Worker(WorkerFace):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.die_with_the_master()
-        on_fork()
+        hooks.require(self.settings, "post_fork", self.arbiter, self)
         enter_folder(self.settings)
         prepare(self.settings)
-        self.wsgi = self.app.wsgi()
+        reloader = make_reloader(self.settings)
+        self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
         hooks.require(self.settings, "post_worker_init", self)
         self.server = wiring.build(
             self.settings,
@@ -146,8 +158,12 @@ class Worker(WorkerFace):
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
         reactor.add(self.lifeline, Watch(self.outlive_the_master), select.EPOLLIN)
         reactor.every_second(self.beat)
+        if self.settings.max_rss or self.settings.max_lifetime:
+            reactor.every_second(partial(self.examine, Wear(self.settings)))
         self.beat()
         self.slot.state = State.READY
+        if reloader is not None:
+            reloader.watch(reactor, self.give_way)
 
     def allowance(self) -> int:
         """The number of requests after which to be replaced; 0: never."""
@@ -160,6 +176,12 @@ class Worker(WorkerFace):
     def beat(self) -> None:
         """Once a second."""
         self.slot.beat(self.server.requests, self.server.connections)
+
+    def examine(self, wear: Wear) -> None:
+        """Once a second, where there are bounds: ask to be replaced when one is reached."""
+        if self.slot.state is State.READY and (why := wear.why()):
+            self.log.info("Worker (pid: %s) is to be replaced: %s", self.pid, why)
+            self.wear_out()
 
     def stop_listening(self) -> None:
         """Give up the listening sockets, which the drain has emptied.
@@ -204,6 +226,13 @@ class Worker(WorkerFace):
         self.slot.state = State.LEAVING
         self.server.drain(self.stop_listening)
 
+    def give_way(self, path: str) -> None:
+        """A file has changed: leave, so that whoever comes next has it."""
+        if self.slot.state is not State.LEAVING:
+            self.log.info("Worker reloading: %s modified", path)
+            self.interrupt()
+            self.drain()
+
     def act_at_once(self, number: int, frame: FrameType | None) -> None:
         """In the signal handler, as an application that does not return never comes to `obey`."""
         if number == signal.SIGTERM:
@@ -225,7 +254,7 @@ class Worker(WorkerFace):
     def abort(self, number: int, frame: FrameType | None) -> NoReturn:
         """ABRT came; the stacks are written already."""
         hooks.call(self.settings, "worker_abort", self)
-        leave(ABORTED)
+        self.exit(ABORTED)
 
     def end_request(self, frame: FrameType | None) -> None:
         """Raise RequestTimeout in the application, where it is what runs and has for too long.
@@ -274,6 +303,15 @@ class Watch:
 
     def on_event(self, events: int, /) -> None:
         self.action()
+
+
+def make_reloader(settings: Settings) -> Reloader | None:
+    """What loads and watches the application where `reload` is set; few servers need the code of it."""
+    if not settings.reload:
+        return None
+    from fastwsgi.process.reloader import Reloader  # noqa: PLC0415
+
+    return Reloader(settings)
 
 
 def is_ours(module: str) -> bool:

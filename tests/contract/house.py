@@ -83,6 +83,13 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi.process.logger", "fastwsgi.observe.statsd"): "wanted by few",
     ("fastwsgi.observe.logger", "fastwsgi.observe"): "logging.config brings much along",
     ("fastwsgi.observe.logger", "fastwsgi.observe.syslog"): "logging.handlers brings much along",
+    ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
+    (
+        "fastwsgi.process.worker",
+        "fastwsgi.process.reloader",
+    ): "glob and more, for development only",
+    ("fastwsgi.process.reloader", "ctypes"): "an interpreter may have been built without it",
+    ("fastwsgi.config.functions", "inspect"): "slow to import, and few servers have hooks",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",
     ("fastwsgi.process.arbiter", "setproctitle"): "an optional extra that names the process",
 }

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, object] = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "sendfile": True,
     "pre_request": None,
     "post_request": None,
 }
