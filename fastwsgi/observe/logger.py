@@ -254,6 +254,13 @@ class Logger:
                 self.logfile.reopen()
                 self._redirect((self.logfile.fileno(), self.logfile.fileno()))
 
+    def files(self) -> list[LogFile]:
+        """The files of both logs that are open now, and that of captured output."""
+        streams = (getattr(handler, "stream", None) for _, handler in self._own_handlers())
+        return [
+            file for file in (*streams, self.logfile) if isinstance(file, LogFile) and file.path
+        ]
+
     def close_on_exec(self) -> None:
         """Nothing to do: no file that Python opens outlives an exec (PEP 446)."""
 

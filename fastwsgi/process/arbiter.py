@@ -42,6 +42,7 @@ from fastwsgi.process import hooks
 from fastwsgi.process.application import Load
 from fastwsgi.process.child import Child
 from fastwsgi.process.faces import ServerFace
+from fastwsgi.process.gauges import Gauges
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.logger import close_logger, make_logger, renew_logger
 from fastwsgi.process.pidfile import Pidfile
@@ -99,6 +100,7 @@ class Arbiter(ServerFace):
         self.pid = os.getpid()
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
+        self.gauges = Gauges()
         self.previous: Generation | None = None  # serves on while the next one boots
         self.worker_age = 0  # counts the workers
         self.stopping = False
@@ -163,6 +165,7 @@ class Arbiter(ServerFace):
                 self.drain()
             if not self.stopping:
                 self.manage_workers()
+                self.measure()
             for number in self.wait(min(self.deadlines())):
                 self.handle(number)
 
@@ -185,6 +188,8 @@ class Arbiter(ServerFace):
             yield self.boot_after
         if self.reload_wanted and not self.stopping:
             yield self.reload_at
+        if self.settings.enable_backlog_metric and not self.stopping:
+            yield self.gauges.due
         yield self.drain_at
 
     def finish(self) -> None:
@@ -430,6 +435,12 @@ class Arbiter(ServerFace):
             for child in self.children.values()
             if child.generation is generation and child.stays
         ]
+
+    def measure(self) -> None:
+        """Tell whoever sends metrics how many workers there are, and how many clients wait for them."""
+        self.gauges.tell_workers(self.log, len(self.staff(self.generation)))
+        if self.settings.enable_backlog_metric:
+            self.gauges.tell_backlog(self.log, self.generation.sockets)
 
     def spawn_workers(self, generation: Generation) -> None:
         """Fork what `generation` lacks, unless boots have failed and it is not yet time again."""
