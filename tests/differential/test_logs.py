@@ -10,9 +10,12 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests.support.server import COMMAND, PATIENCE, ServerProcess
 
@@ -59,7 +62,7 @@ def request(line: str, *fields: str, body: str = "") -> bytes:
 
 REQUESTS: Final = (
     request("GET / HTTP/1.1"),
-    request("GET /a%20b%C3%A9?q=1&x='y' HTTP/1.1", "User-Agent: test/1", "Referer: http://there/"),
+    request("GET /a%20b?q=1&x='y' HTTP/1.1", "User-Agent: test/1", "Referer: http://there/"),
     request("GET / HTTP/1.0"),
     request("GET /missing? HTTP/1.1", "User-Agent:", "X-Id: 7"),
     request("HEAD / HTTP/1.1"),
@@ -79,6 +82,11 @@ DIFFERENCES: Final = (
         request("GET / HTTP/1.1", r"User-Agent: back\slash"),
         (r"back\slash", r"back\\slash"),
         "what is escaped can be told from what was there before",
+    ),
+    (
+        request("GET /%C3%85 HTTP/1.1"),
+        ("/\xc3\x85|", r"/\xc3\x85|"),
+        "as the next",
     ),
     (
         request("GET / HTTP/1.1", "User-Agent: \xe9\x85"),
@@ -103,7 +111,9 @@ class Server:
         self.folder = folder / name
         self.folder.mkdir()
         (self.folder / "app.py").write_text(APP)
-        (self.folder / "conf.py").write_text(f"control_socket_disable = True\n{conf}")
+        if name == "gunicorn":  # it would open one in the home folder
+            conf += "\ncontrol_socket_disable = True\n"
+        (self.folder / "conf.py").write_text(conf)
         self.socket = socket.create_server(("127.0.0.1", 0))
         fd = self.socket.fileno()
         self.process = ServerProcess(
@@ -151,17 +161,19 @@ def run(
 ) -> tuple[Server, Server]:
     """Have both answer the requests and end; gunicorn is the first."""
     servers = Server("gunicorn", folder, words, conf), Server("fastwsgi", folder, words, conf)
-    try:
-        for server in servers:
-            for what in requests:
-                assert server.ask(what)
-            server.process.signal(signal.SIGTERM)
-        for server in servers:
-            assert server.process.wait() == 0, server.process.log.text()
-    finally:
-        for server in servers:
-            server.close()
+    for server in servers:
+        run_one(server, requests)
     return servers
+
+
+def run_one(server: Server, requests: Sequence[bytes]) -> None:
+    try:
+        for what in requests:
+            assert server.ask(what), server.process.log.text()
+        server.process.signal(signal.SIGTERM)
+        assert server.process.wait() == 0, server.process.log.text()
+    finally:
+        server.close()
 
 
 FILES = ("--access-logfile", "access.log", "--error-logfile", "error.log")
@@ -195,7 +207,7 @@ def without_durations(lines: Sequence[str]) -> list[str]:
 BOOM = request("GET /boom?x=1 HTTP/1.1")
 
 # What gunicorn does not say.
-OURS_ALONE = re.compile(r"Ready: 1 workers$")
+OURS_ALONE = re.compile(r"Ready: 1 workers$|logconfig_json: there is no file")
 
 
 def words_of(lines: Iterable[str]) -> list[str]:
@@ -338,7 +350,7 @@ CONFIGURATIONS: Final = {
     "dict": (f"logconfig_dict = {DICT % False}", [], ["both.log", "out"]),
     "dict that disables": (f"logconfig_dict = {DICT % True}", FILES, ["both.log", "out"]),
     "dict with defaults": ("logconfig_dict = {'root': {'handlers': []}}", [], ["out", "err"]),
-    "json that is not there": ("", ["--log-config-json", "none.json"], ["out"]),
+    "json that is not there": ("", ["--log-config-json", "none.json"], ["err"]),
     "formatter of atoms": (FORMATTER, [], ["both.log", "out"]),
     "subclass": (SUBCLASS, [], ["both.log", "out"]),
     "subclass with access": (OVERRIDDEN, [], ["err", "out"]),
@@ -352,7 +364,7 @@ def test_a_configuration_of_logging_has_the_same_effect(name: str, tmp_path: Pat
     (tmp_path / "log.ini").write_text(LOGCONFIG)
     (tmp_path / "log.json").write_text((DICT % "false").replace("%%", "%"))
     given = [str(tmp_path / word) if word.startswith("log.") else word for word in words]
-    asked = [*REQUESTS[:5], request("GET /log HTTP/1.1")]
+    asked = [*REQUESTS[:4], request("GET /log HTTP/1.1")]
     servers = run(tmp_path, given, conf.replace("%%", "%"), asked)
     for log in logs:
         theirs, ours = (
@@ -365,28 +377,125 @@ def test_a_configuration_of_logging_has_the_same_effect(name: str, tmp_path: Pat
 # -- syslog and metrics
 
 
-def receive(sock: socket.socket) -> list[bytes]:
-    """What has arrived."""
-    sock.setblocking(False)
-    found = []
-    try:
-        while True:
-            found.append(sock.recv(65536))
-    except BlockingIOError:
-        return found
-
-
 class Catch:
-    """A datagram socket for each of the two, and the words by which they find it."""
+    """A datagram socket, `at` its address. It is read at once: a unix one has room for ten packets."""
 
-    def __init__(self, folder: Path, kind: str, option: str) -> None:
-        self.option = option
-        self.path = folder / "sock"
-        family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind(str(self.path) if kind == "unix" else ("127.0.0.1", 0))
+    def __init__(self, folder: Path, family: int) -> None:
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_UNIX:
+            self.at = f"unix://{folder}/catch"
+            self._socket.bind(str(folder / "catch"))
+        else:
+            self._socket.bind(("127.0.0.1", 0))
+            self.at = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._packets: list[str] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
 
-    @property
-    def words(self) -> list[str]:
-        where = self.socket.getsockname()
-        return [self.option, where]
+    def _read(self) -> None:
+        while packet := self._socket.recv(65536):
+            self._packets.append(packet.decode())
+
+    def end(self) -> list[str]:
+        """What has arrived."""
+        with socket.socket(self._socket.family, socket.SOCK_DGRAM) as other:
+            other.sendto(b"", self._socket.getsockname())
+        self._thread.join(PATIENCE)
+        self._socket.close()
+        return self._packets
+
+
+def caught(
+    folder: Path,
+    family: int,
+    words: Sequence[str],
+    requests: Sequence[bytes],
+    conf: str = "",
+) -> list[list[str]]:
+    """The packets of both, who are told by CATCH in the words where to send them."""
+    packets = []
+    for name in ("gunicorn", "fastwsgi"):
+        (folder / name).mkdir()
+        catch = Catch(folder / name, family)
+        given = [word.replace("CATCH", catch.at) for word in words]
+        try:
+            run_one(Server(name, folder / name, given, conf), requests)
+        finally:
+            packets.append(catch.end())
+    return packets
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        (socket.AF_INET, ["--statsd-host", "CATCH"]),
+        (socket.AF_INET, ["--statsd-host", "CATCH", "--statsd-prefix", "shop"]),
+        (socket.AF_INET, ["--statsd-host", "CATCH", "--statsd-prefix", "shop.x..", *FILES]),
+        (socket.AF_UNIX, ["--statsd-host", "CATCH", "--dogstatsd-tags", "env:test,shop"]),
+        (socket.AF_UNIX, ["--statsd-host", "CATCH", "--log-level", "critical", "-w", "2"]),
+    ],
+    ids=["plain", "prefix", "dotted prefix", "tags", "quiet"],
+)
+def test_packets_of_metrics_are_the_same(family: int, words: Sequence[str], tmp_path: Path) -> None:
+    conf = """
+def on_starting(server):
+    server.log.info("", extra={"metric": "mine.gauge", "value": 5, "mtype": "gauge"})
+    server.log.info("", extra={"metric": "mine.counter", "value": 2, "mtype": "counter"})
+    server.log.info("x", extra={"metric": "mine.histogram", "value": 0, "mtype": "histogram"})
+    server.log.debug("x", extra={"metric": "mine.timer", "value": 1.5, "mtype": "timer"})
+    server.log.info("", extra={"metric": "mine.none", "value": None, "mtype": "timer"})
+    server.log.info("", extra={"metric": "mine.odd", "value": 1, "mtype": "odd"})
+    server.log.warning("w")
+    server.log.error("e")
+    server.log.critical("c")
+"""
+    asked = [*REQUESTS[:4], *REQUESTS[-3:], BOOM]
+    theirs, ours = caught(tmp_path, family, words, asked, conf)
+    for packets in (theirs, ours):
+        durations = [packet for packet in packets if "request.duration" in packet]
+        assert len(durations) == len(asked)
+        assert all(re.search(r"request\.duration:\d+\.\d+\|ms", packet) for packet in durations)
+    for sender in (of_master, of_worker):
+        assert sender(ours) == sender(theirs)
+
+
+def of_master(packets: Sequence[str]) -> list[str]:
+    """The number of workers, which is said while they boot or serve already."""
+    return [packet for packet in packets if "gunicorn.workers" in packet]
+
+
+def of_worker(packets: Sequence[str]) -> list[str]:
+    """The others, with durations made equal."""
+    others = [packet for packet in packets if "gunicorn.workers" not in packet]
+    return [re.sub(r"(duration:)[\d.]+", r"\1N", packet) for packet in others]
+
+
+def test_the_backlog_is_measured(tmp_path: Path) -> None:
+    words = ["--statsd-host", "CATCH", "--enable-backlog-metric"]
+    for packets in caught(tmp_path, socket.AF_INET, words, REQUESTS[:1]):
+        assert any(re.fullmatch(r"gunicorn\.backlog:\d+\|h", packet) for packet in packets)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--log-syslog-prefix", "shop", "--log-syslog-facility", "local3"],
+        ["--disable-redirect-access-to-syslog", *FILES],
+        ["-n", "a:b"],
+    ],
+    ids=["prefix and facility", "without access", "by the name"],
+)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["udp", "unix"])
+def test_packets_to_syslog_are_the_same(family: int, words: Sequence[str], tmp_path: Path) -> None:
+    to = "CATCH" if family == socket.AF_UNIX else "udp://CATCH"
+    given = ["--log-syslog", "--log-syslog-to", to, *words]
+    theirs, ours = caught(tmp_path, family, given, [*REQUESTS, BOOM])
+    assert theirs
+    assert any("access" in packet for packet in theirs) is ("--disable" not in "".join(words))
+    assert records(ours) == records(theirs)
+
+
+def records(packets: Sequence[str]) -> list[str]:
+    """What is in the packets, less tracebacks and what only we say."""
+    lines = [equal(re.sub(r"\[\d+\]", "[PID]", packet.split("\n")[0])) for packet in packets]
+    return [line for line in lines if not re.search(r"Ready: 1 workers|GET /boom", line)]
