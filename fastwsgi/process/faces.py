@@ -5,7 +5,6 @@ Those are the attributes of `gunicorn.arbiter.Arbiter` and `gunicorn.workers.bas
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.net.listener import display
+from fastwsgi.observe.logger import Logger
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.scoreboard import Slot, State
@@ -30,7 +30,7 @@ class ServerFace:
     settings: Settings
     generation: Generation
     children: dict[int, Child]
-    log: logging.Logger
+    log: Logger
     pid: int
 
     @property
@@ -80,7 +80,7 @@ class WorkerFace:
 
     settings: Settings
     slot: Slot
-    log: logging.Logger
+    log: Logger
     app: Application
     wsgi: Callable[..., Any]
     sockets: Sequence[socket.socket]

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
@@ -64,6 +64,9 @@ class Address:
             where = display(self.first).removeprefix("http://")
             self._sockets.append(bind(where, backlog=self._backlog, reuse_port=True))
         return self._sockets[seat]
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return iter(self._sockets)
 
     def keep_seats(self, count: int) -> None:
         """Close the sockets of seats that are no more; their workers empty them."""
@@ -161,6 +164,9 @@ class Sockets:
             for sock in group:
                 sock.close()
         return cls(addresses)
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return (sock for address in self.addresses for sock in address)
 
     def of_seat(self, seat: int) -> list[socket.socket]:
         """What the worker on `seat` listens on. Raises OSError if binding one fails."""

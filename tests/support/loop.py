@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 
 from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
+from fastwsgi.observe.logger import Logger
 from fastwsgi.wiring import Server, build
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
 from tests.support.settings import make_settings
@@ -36,7 +37,12 @@ class SteppedServer:
     """A server built by the composition root on one listening socket; `clock.advance` moves its deadlines."""
 
     def __init__(
-        self, app: Callable[..., Any], folder: Path, transport: Transport = "tcp", **settings: Any
+        self,
+        app: Callable[..., Any],
+        folder: Path,
+        transport: Transport = "tcp",
+        log: Logger | None = None,
+        **settings: Any,
     ) -> None:
         """Binds a free port of 127.0.0.1, or a socket file in `folder` (short: 107 bytes with its name)."""
         self.app: Any = app
@@ -48,7 +54,7 @@ class SteppedServer:
         self.clock = Clock()
         self.turn_seconds = TURN_SECONDS
         try:
-            self.server: Server = build(wanted, app, [self.socket], clock=self.clock)
+            self.server: Server = build(wanted, app, [self.socket], clock=self.clock, log=log)
         except BaseException:
             self.socket.close()
             raise
