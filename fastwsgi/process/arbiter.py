@@ -116,9 +116,7 @@ class Arbiter(ServerFace):
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
-        self.launch: Launch | None = (
-            None  # where the server is to go to the background, until it has
-        )
+        self.launch: Launch | None = None  # into the background, until that is done
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
         self.awake_since = 0.0
