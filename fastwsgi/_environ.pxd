@@ -83,7 +83,7 @@ cdef class EnvironBuilder:
     # is as it was built.
     cdef int take_back(self, Exchange exchange) except -1
 
-    cdef dict build(self, const char *data, const RequestHead *head, Loan loan)
+    cdef dict build(self, const char *data, const RequestHead *head, dict extra, Loan loan)
     cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1
     cdef int refresh(self, dict environ, Held *held) except -1
     cdef int take_target(self, const char *data, const RequestHead *head) except -1

@@ -199,7 +199,7 @@ cdef class EnvironBuilder:
     cdef int lend(
         self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial, object remote_port
     ) except -1:
-        cdef Loan loan = self.spare
+        cdef Loan loan = self.spare if exchange.extra is None else None
         self.remote_addr, self.remote_port = exchange.remote_addr, remote_port
         if (
             head.target.length != self.target_length
@@ -216,7 +216,7 @@ cdef class EnvironBuilder:
                 loan.environ = loan = None
         if loan is None:
             loan = Loan.__new__(Loan)
-            exchange.environ = self.build(data, head, loan)
+            exchange.environ = self.build(data, head, exchange.extra, loan)
         if self.target_length == 0:  # too long to be kept
             loan.count = -1
         loan.serial = serial
@@ -238,7 +238,7 @@ cdef class EnvironBuilder:
             held.target = <PyObject *>self.raw_uri
         return 0
 
-    cdef dict build(self, const char *data, const RequestHead *head, Loan loan):
+    cdef dict build(self, const char *data, const RequestHead *head, dict extra, Loan loan):
         cdef dict environ
         cdef Seen seen
         cdef uint32_t i
@@ -246,6 +246,9 @@ cdef class EnvironBuilder:
         environ = PyDict_Copy(self.template)
         loan.held = self.held
         loan.count = 0 if head.field_count <= <uint32_t>ENTRIES and is_plain(data, head) else -1
+        if extra is not None:
+            environ.update(extra)
+            loan.count = -1
         if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
             environ[REQUEST_METHOD] = method_of(data, head.method)
         if head.minor_version == 0:

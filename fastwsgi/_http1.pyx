@@ -228,18 +228,25 @@ cdef class Http1:
         free(self.scratch)
         free(self.head.fields)
 
-    def connect(self, EnvironBuilder environs not None, int fd, address):
-        """Take over an accepted socket and watch it. `address` is what accept returned. Returns the Connection."""
+    def connect(self, EnvironBuilder environs not None, int fd, address, *, dict extra=None):
+        """Take over an accepted socket and watch it. Returns the Connection.
+
+        `address` is the peer's, as accept returned it. `extra` is put into every environ of the connection, over what
+        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too.
+        """
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self
         connection.environs = environs
         connection.fd = fd
+        connection.extra = extra
         if type(address) is tuple:
             if self.last_addr != address[0]:  # behind a proxy all have one, and share it
                 self.last_addr = address[0]
             connection.remote_addr, connection.remote_port = self.last_addr, str(address[1])
         else:  # a client on a unix socket has no address
             connection.remote_addr = ""
+        if extra is not None:
+            connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
         connection.deadline = self.clock.now() + self.head_timeout
         connection.watched = INPUT
         self.reactor.add(fd, connection, INPUT)

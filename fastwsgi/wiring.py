@@ -31,6 +31,7 @@ from fastwsgi.observe.error_stream import ErrorStream
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
+    from fastwsgi.net.arrivals import Arrivals
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
@@ -54,6 +55,7 @@ class Server:
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
+        self._arrivals: Arrivals | None = None
 
     @property
     def requests(self) -> int:
@@ -63,7 +65,8 @@ class Server:
     @property
     def connections(self) -> int:
         """Connections open now."""
-        return self._http.connections
+        arriving = 0 if self._arrivals is None else len(self._arrivals)
+        return self._http.connections + arriving
 
     def run(self) -> None:
         """Serve until `stop`, or until a `drain` is complete."""
@@ -93,6 +96,8 @@ class Server:
         """Close the connections and the reactor, but not the listening sockets."""
         for listener in self._listeners:
             listener.close()
+        if self._arrivals is not None:
+            self._arrivals.close()
         self._http.close()
         if self.elsewhere is not None:
             self.elsewhere.close()
@@ -120,23 +125,27 @@ class Server:
 
     def adjust(self) -> None:
         """Accept, or rest where the worker is full; called when the number of connections has changed."""
-        full = self._http.connections >= self._limit
+        full = self.connections >= self._limit
         for listener in self._listeners:
             if full:
                 listener.pause()
             else:
                 listener.resume()
 
-    def _connect(self, environs: EnvironBuilder, fd: int, address: Any) -> None:
-        self._http.connect(environs, fd, address)
-        if self._http.connections >= self._limit:
+    def _connect(
+        self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
+    ) -> None:
+        self._http.connect(environs, fd, address, extra=extra)
+        if self.connections >= self._limit:
             self.adjust()
 
     def _finish(self) -> None:
         for listener in self._listeners:
             listener.drain()
         self._http.drain()
-        while self._draining and self._http.connections:
+        if self._arrivals is not None:
+            self._arrivals.drain()
+        while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
                 self._on_quiet = None
