@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
@@ -21,17 +21,6 @@ from fastwsgi.observe.access_log import compile_format
 MOST_REQUEST_FIELDS: Final = 32768
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
-Execution = Literal["inline", "threads", "gevent"]
-
-# gunicorn's name of a worker class, and how a worker of it runs the application.
-WORKER_CLASSES: Final[Mapping[str, Execution]] = {
-    "sync": "inline",
-    "gthread": "threads",
-    "gevent": "gevent",
-    "gevent_wsgi": "gevent",
-    "gevent_pywsgi": "gevent",
-    "eventlet": "gevent",
-}
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
@@ -39,15 +28,45 @@ NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 def integer(value: object) -> int:
     """A number of something: 0 or more."""
     if isinstance(value, str):
-        text = value.strip()
-        if not (text.isascii() and text.removeprefix("-").isdecimal()):
-            raise ValueError(f"takes a whole number, not {value!r}")
-        value = int(text)
+        value = parse_number(value)
     if not isinstance(value, int):
         raise ValueError(f"takes a whole number, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value)
+
+
+def parse_number(text: str) -> object:
+    """A number as in gunicorn's configuration files: 12, 0x0c or 0b1100; other text as it is."""
+    for base in (10, 0):
+        try:
+            return int(text, base)
+        except ValueError:
+            pass
+    return text
+
+
+def between(least: int, most: int | None = None) -> Callable[[object], int]:
+    """Make a check of a number that has bounds."""
+
+    def check(value: object) -> int:
+        number = integer(value)
+        if number < least or (most is not None and number > most):
+            bounds = f"{least} or more" if most is None else f"{least} to {most}"
+            raise ValueError(f"takes {bounds}, not {number}")
+        return number
+
+    return check
+
+
+def permissions(value: object) -> int:
+    """Bits such as 0o600; in text a leading 0 makes a number octal, as in gunicorn and in shells."""
+    if isinstance(value, str) and re.fullmatch(r"\s*0\d+\s*", value):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise ValueError(f"takes an octal number such as 022, not {value!r}") from None
+    return integer(value)
 
 
 def positive(value: object) -> int:
@@ -78,7 +97,9 @@ def request_fields(value: object) -> int:
 
 
 def flag(value: object) -> bool:
-    """Yes or no, in the words that environments use for them."""
+    """Yes or no, in the words that environments use for them; None is no."""
+    if value is None:
+        return False
     if isinstance(value, str):
         word = value.strip().lower()
         if word not in YES | NO:
@@ -87,6 +108,28 @@ def flag(value: object) -> bool:
     if not isinstance(value, (bool, int)):
         raise ValueError(f"takes True or False, not {value!r}")
     return bool(value)
+
+
+def flag_or_yes(value: object) -> bool:
+    """Yes or no, where None is yes."""
+    return value is None or flag(value)
+
+
+def one_of(*words: str, yes: str | None = None) -> Callable[[object], str]:
+    """Make a check of a choice: small letters do not matter, None is the first of `words`.
+
+    True and False are `yes` and the first where `yes` is given.
+    """
+
+    def check(value: object) -> str:
+        if value is None or (yes and value is False):
+            return words[0]
+        word = yes if yes and value is True else value
+        if not isinstance(word, str) or word.strip().lower() not in words:
+            raise ValueError(f"takes one of {', '.join(words)}, not {value!r}")
+        return word.strip().lower()
+
+    return check
 
 
 def string(value: object) -> str:
@@ -120,23 +163,52 @@ def addresses(value: object) -> tuple[str, ...]:
     return found
 
 
+def listed(value: object) -> tuple[str, ...]:
+    """A list, or one string for a list of one, in which a comma belongs to what it says."""
+    return (string(value),) if isinstance(value, str) else strings(value or ())
+
+
+def address_blocks(value: object) -> tuple[str, ...]:
+    """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
+    import ipaddress  # noqa: PLC0415
+
+    found = strings(value or ())
+    for block in found:
+        try:
+            block == "*" or ipaddress.ip_network(block)
+        except ValueError as error:
+            raise ValueError(f"takes IP addresses, networks or *: {error}") from None
+    return found
+
+
+def protocol_list(value: object) -> tuple[str, ...]:
+    """Versions of HTTP, each once: h1, h2."""
+    found = tuple(name.lower() for name in strings(value or ())) or ("h1",)
+    if len(set(found)) != len(found) or not set(found) <= {"h1", "h2"}:
+        raise ValueError(f"takes h1 and h2, each once, with a comma between them, not {value!r}")
+    return found
+
+
+def spoken_protocol(value: object) -> str:
+    """Http. Raises ConfigError for uwsgi."""
+    name = string(value).lower()
+    if name == "uwsgi":
+        raise ConfigError(
+            "this server does not speak the uwsgi protocol; leave out --protocol and let the server in"
+            " front speak HTTP, nginx by proxy_pass instead of uwsgi_pass"
+        )
+    if name != "http":
+        raise ValueError(f"takes http, not {value!r}")
+    return name
+
+
 def assignments(value: object) -> tuple[str, ...]:
     """Variables of an environment."""
-    found = strings(value)
+    found = listed(value)
     for pair in found:
         if not pair.partition("=")[0] or "=" not in pair or "\0" in pair:
             raise ValueError(f"takes NAME=VALUE, not {pair!r}")
     return found
-
-
-def known_worker_class(value: object) -> str:
-    """The name of an execution model that is there. Raises ConfigError for any other."""
-    name = string(value)
-    if name not in WORKER_CLASSES:
-        raise ConfigError(
-            f"there is no worker class {name!r}; there is: {', '.join(WORKER_CLASSES)}"
-        )
-    return name
 
 
 def optional_path(value: object) -> str | None:

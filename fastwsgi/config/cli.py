@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
 from fastwsgi import __version__
-from fastwsgi.config.setting import Setting
-from fastwsgi.config.settings import Settings, shown
+from fastwsgi.config.setting import Setting, shown
+from fastwsgi.config.settings import Settings
 from fastwsgi.errors import UsageError
 
 
@@ -92,7 +92,16 @@ def add_option(group: argparse._ArgumentGroup, row: Setting[object]) -> None:
     """Every default is None, so that what was not given lets the lower sources through."""
     if row.is_flag:
         group.add_argument(
-            *row.flags, dest=row.name, action="store_const", const=True, help=describe(row)
+            *row.flags, dest=row.name, action="store_const", const=row.bare, help=describe(row)
+        )
+    elif row.bare is not None:
+        group.add_argument(
+            *row.flags,
+            dest=row.name,
+            nargs="?",
+            const=row.bare,
+            metavar=row.metavar,
+            help=describe(row),
         )
     else:
         action = "append" if row.repeated else "store"

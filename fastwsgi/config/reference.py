@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from fastwsgi.config.setting import Setting
-from fastwsgi.config.settings import Settings, shown
+from fastwsgi.config.setting import Setting, shown
+from fastwsgi.config.settings import Settings
 
 HEAD = """\
 # Settings

@@ -18,7 +18,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
-from fastwsgi.config.checks import WORKER_CLASSES, Execution
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -32,7 +31,8 @@ from fastwsgi.config.sections.proxying import Proxying
 from fastwsgi.config.sections.server_socket import ServerSocket
 from fastwsgi.config.sections.tls import Tls
 from fastwsgi.config.sections.workers import Workers
-from fastwsgi.config.setting import Setting
+from fastwsgi.config.setting import Setting, shown
+from fastwsgi.config.worker_classes import WORKER_CLASSES, Execution
 from fastwsgi.errors import ConfigError, UsageError
 
 DEFAULT_SOURCE: Final = "default"
@@ -100,10 +100,9 @@ class Settings(
 
     @property
     def remarks(self) -> list[str]:
-        """What is done otherwise than the words of a setting say; lines for the log."""
-        if self.worker_class == "eventlet":
-            return ["There is no worker class eventlet here: gevent takes its place"]
-        return []
+        """What the rows have to say of their values at the start; lines for the log."""
+        said = (row.remark(self.__dict__[name]) for name, row in self.ROWS.items())
+        return [line for line in said if line]
 
     def source(self, name: str) -> str:
         """Where the value of the setting `name` came from."""
@@ -145,10 +144,3 @@ def check(name: str, value: object, source: str) -> object:
 def told(source: str) -> str:
     """Where to look for what is wrong; nothing for what was typed just now."""
     return "" if source == COMMAND_LINE else f" ({source})"
-
-
-def shown(value: object) -> str:
-    """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
-    if isinstance(value, tuple):
-        return repr(list(value))
-    return value if isinstance(value, str) else repr(value)

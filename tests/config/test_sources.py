@@ -138,7 +138,7 @@ def test_reading_a_file_writes_none(home: Path, monkeypatch: pytest.MonkeyPatch)
         ("import sys\nsys.exit('no')", "line 2: SystemExit: no"),
         ("open('gone')", "line 1: FileNotFoundError"),
         ("workers = 'many'", "the setting workers takes a whole number, not 'many'"),
-        ("worker_class = object", "takes a string"),
+        ("worker_class = object", "there is no worker class 'builtins.object'"),
     ],
 )
 @pytest.mark.parametrize("form", ["bad.py", "file:bad.py", "python:bad"])
@@ -224,4 +224,6 @@ def test_what_is_done_otherwise_is_said_and_only_once() -> None:
     found = sources("-k", "eventlet")
     for _ in range(2):
         assert found.read().execution == "gevent"
-        assert found.warnings == ["There is no worker class eventlet here: gevent takes its place"]
+        assert found.warnings == [
+            "worker_class = eventlet: there is no eventlet here, and gevent takes its place"
+        ]

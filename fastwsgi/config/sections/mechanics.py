@@ -9,6 +9,7 @@ from fastwsgi.config.checks import (
     assignments,
     field_value,
     flag,
+    flag_or_yes,
     optional_folder,
     optional_path,
     optional_string,
@@ -27,6 +28,14 @@ class ServerMechanics:
         False,
         "--preload",
         text="Load the application once, before the workers are forked.",
+    )
+    sendfile = Setting(
+        flag_or_yes,
+        True,
+        "--no-sendfile",
+        bare=False,
+        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
+        " environment has SENDFILE, as that says unless set.",
     )
     chdir = Setting(
         absolute_folder,
@@ -79,6 +88,7 @@ class ServerMechanics:
         "--request-streaming",
         text="Call the application when the head of a request is there, and let it read the body while"
         " it arrives. Needs threads or gevent.",
+        ours=True,
     )
     health_path = Setting(
         optional_path,
@@ -87,12 +97,14 @@ class ServerMechanics:
         metavar="PATH",
         text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
         " TERM on.",
+        ours=True,
     )
     health_log = Setting(
         flag,
         False,
         "--health-log",
         text="Write requests for health_path to the access log, and count them for max_requests.",
+        ours=True,
     )
     server_header = Setting(
         field_value,
@@ -100,4 +112,5 @@ class ServerMechanics:
         "--server-header",
         metavar="STRING",
         text="The Server field of every response; an empty string leaves it out.",
+        ours=True,
     )

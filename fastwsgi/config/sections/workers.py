@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastwsgi.config.checks import integer, known_worker_class, positive, seconds
+from fastwsgi.config.checks import integer, positive, seconds
 from fastwsgi.config.setting import Setting
+from fastwsgi.config.worker_classes import known_worker_class, stand_in
 
 
 class Workers:
@@ -29,6 +30,7 @@ class Workers:
         metavar="STRING",
         text="How a worker runs the application: sync, one request after the other; gthread, in"
         " threads; gevent, in greenlets. docs/concurrency.md says which to take when.",
+        remark=stand_in,
     )
     threads = Setting(
         positive,
@@ -52,6 +54,7 @@ class Workers:
         metavar="INT",
         text="The most requests of a worker that wait until a thread is free; what comes beyond is"
         " answered with 503. 0: as many as worker_connections lets in. With gevent none waits.",
+        ours=True,
     )
     queue_timeout = Setting(
         seconds,
@@ -59,6 +62,7 @@ class Workers:
         "--queue-timeout",
         metavar="SECONDS",
         text="Seconds a request may wait so, before it is answered with 503 instead; 0 without limit.",
+        ours=True,
     )
     max_requests = Setting(
         integer,
@@ -92,6 +96,7 @@ class Workers:
         text="Seconds the application may spend on one request; then the client is answered with 504"
         " and the stacks of all threads are written down. A sync worker is replaced, and notices after"
         " a second at the earliest. 0 without limit.",
+        ours=True,
     )
     graceful_timeout = Setting(
         integer,
@@ -107,6 +112,7 @@ class Workers:
         metavar="SECONDS",
         text="Seconds from TERM until the server stops listening, in which a load balancer can notice"
         " that health_path answers 503. graceful_timeout begins after them.",
+        ours=True,
     )
     keepalive = Setting(
         integer,
@@ -121,4 +127,5 @@ class Workers:
         "--keepalive-requests",
         metavar="INT",
         text="The most requests of one connection; 0 without limit.",
+        ours=True,
     )
