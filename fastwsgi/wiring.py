@@ -234,7 +234,7 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "wsgi.multithread": settings.execution != "inline",
         "wsgi.multiprocess": settings.workers > 1,
         "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.file_wrapper": file_wrapper(settings),
         "wsgi.input_terminated": True,
         "SERVER_SOFTWARE": settings.server_header or "fastwsgi",
         "SERVER_NAME": host,
@@ -247,6 +247,15 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "RAW_URI": "",
         "REMOTE_ADDR": "",
     }
+
+
+def file_wrapper(settings: Settings) -> Callable[..., Any]:
+    """Return what an application wraps an open file in: our own lets the kernel send it, wsgiref's reads it."""
+    if settings.sendfile:
+        return FileWrapper
+    from wsgiref.util import FileWrapper as ReadingWrapper
+
+    return ReadingWrapper
 
 
 def run_inline(

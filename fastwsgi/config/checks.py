@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
@@ -25,12 +26,16 @@ YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 NO: Final = frozenset({"0", "false", "no", "off", "n", ""})
 
 
+class MalformedError(ValueError):
+    """What is no number at all: on a command line a mistake in the words, as argparse sees it."""
+
+
 def integer(value: object) -> int:
     """A number of something: 0 or more."""
     if isinstance(value, str):
         value = parse_number(value)
     if not isinstance(value, int):
-        raise ValueError(f"takes a whole number, not {value!r}")
+        raise MalformedError(f"takes a whole number, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value)
@@ -40,7 +45,7 @@ def parse_number(text: str) -> object:
     """A number as in gunicorn's configuration files: 12, 0x0c or 0b1100; other text as it is."""
     for base in (10, 0):
         try:
-            return int(text, base)
+            return int(text, base) if text.isascii() else text
         except ValueError:
             pass
     return text
@@ -65,7 +70,7 @@ def permissions(value: object) -> int:
         try:
             return int(value, 8)
         except ValueError:
-            raise ValueError(f"takes an octal number such as 022, not {value!r}") from None
+            raise MalformedError(f"takes an octal number such as 022, not {value!r}") from None
     return integer(value)
 
 
@@ -77,15 +82,33 @@ def positive(value: object) -> int:
     return number
 
 
+def process_count(value: object) -> int:
+    """A number of processes, of which there must be one; auto is one for each CPU."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return usable_cpus()
+    number = integer(value)
+    if number == 0:
+        raise ValueError(
+            "takes 1 or more, and came to 0: where it is computed, as by $(( ... )) in a shell, a part"
+            " of that is 0 or not set; auto is one for each CPU"
+        )
+    return number
+
+
+def thread_count(value: object) -> int:
+    """A number of threads; 0 means 1, as for gunicorn's sync workers."""
+    return integer(value) or 1
+
+
 def seconds(value: object) -> float:
     """A time: 0 or more, with a fraction where one is given."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"takes a number of seconds, not {value!r}") from None
+            raise MalformedError(f"takes a number of seconds, not {value!r}") from None
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"takes a number of seconds, not {value!r}")
+        raise MalformedError(f"takes a number of seconds, not {value!r}")
     if value < 0:
         raise ValueError(f"takes 0 or more, not {value}")
     return int(value) if value == int(value) else value

@@ -201,7 +201,9 @@ class Arbiter:
 
     @property
     def name(self) -> str:
-        return self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
+        settings = self.settings
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
+        return next(filter(None, names), "fastwsgi")
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:

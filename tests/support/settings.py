@@ -33,6 +33,7 @@ DEFAULTS: dict[str, object] = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "sendfile": True,
 }
 
 

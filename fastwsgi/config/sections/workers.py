@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastwsgi.config.checks import integer, positive, seconds
+from fastwsgi.config.checks import integer, positive, process_count, seconds, thread_count
 from fastwsgi.config.setting import Setting
 from fastwsgi.config.worker_classes import known_worker_class, stand_in
 
@@ -15,12 +15,13 @@ class Workers:
     SECTION: ClassVar = "Workers"
 
     workers = Setting(
-        positive,
+        process_count,
         1,
         "-w",
         "--workers",
         metavar="INT",
-        text="The number of worker processes; $WEB_CONCURRENCY unless set.",
+        text="The number of worker processes; auto: as many as CPUs can be used, by affinity and by the"
+        " quota of the control group. $WEB_CONCURRENCY unless set.",
     )
     worker_class = Setting(
         known_worker_class,
@@ -33,7 +34,7 @@ class Workers:
         remark=stand_in,
     )
     threads = Setting(
-        positive,
+        thread_count,
         1,
         "--threads",
         metavar="INT",
