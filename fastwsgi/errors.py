@@ -133,4 +133,8 @@ REFUSALS = {
     -62: Refusal(408, "the head of the request did not arrive in time"),
     -63: Refusal(408, "the request body did not arrive in time"),
     -64: Refusal(507, "there is no room to store the request body"),
+    -70: Refusal(400, "a field name has an underscore, and header_map refuses those"),
+    -71: Refusal(400, "the headers of the proxy contradict each other on the scheme"),
+    -72: Refusal(500, "the path does not lie under SCRIPT_NAME"),
+    -73: Refusal(400, "SCRIPT_NAME is repeated"),
 }

@@ -6,6 +6,7 @@ Besides `config/` this is the only file that sees the settings.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -21,11 +22,12 @@ from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
 from fastwsgi._greenlets import Greenlets
-from fastwsgi._http1 import Http1
+from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
+from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.error_stream import ErrorStream
 
@@ -211,12 +213,34 @@ def build(
         on_refusal=report_refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
+        trusted_peers=Peers(settings.forwarded_allow_ips),
+        leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
     )
     server.speak(http)
     for sock in sockets:
-        environs = EnvironBuilder(environ_template(sock, settings))
+        environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
     return server
+
+
+def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
+    """Return what makes the environs of one listening socket."""
+    client_header = find_client = None
+    if settings.real_ip is not None:
+        from fastwsgi.forwarded import client_finder
+
+        client_header = settings.real_ip.upper()
+        find_client = client_finder(client_header, Peers(settings.forwarded_allow_ips))
+    return EnvironBuilder(
+        environ_template(sock, settings),
+        secure_scheme_headers={
+            name.upper(): value for name, value in settings.secure_scheme_headers.items()
+        },
+        forwarder_headers=[name.upper() for name in settings.forwarder_headers],
+        header_map=settings.header_map,
+        client_header=client_header,
+        find_client=find_client,
+    )
 
 
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
@@ -240,7 +264,8 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "SCRIPT_NAME": "",
+        # Bytes of the environment as latin-1 (PEP 3333, "Unicode Issues").
+        "SCRIPT_NAME": os.environb.get(b"SCRIPT_NAME", b"").rstrip(b"/").decode("latin-1"),
         "REQUEST_METHOD": "",
         "PATH_INFO": "",
         "QUERY_STRING": "",
