@@ -279,6 +279,12 @@ cdef class Http1:
         self.connections += 1
         return connection
 
+    def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
+        """Take over an accepted socket only to answer what came before its first request: a Verdict."""
+        cdef Connection connection = self.connect(environs, fd, address)
+        connection.refuse(verdict)
+        connection.settle()
+
     cdef HeadWriter take_writer(self):
         cdef HeadWriter writer = self.spare
         if writer is None:

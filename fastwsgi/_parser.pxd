@@ -84,6 +84,8 @@ cpdef enum Verdict:
     HEAD_TIMEOUT = -62
     BODY_TIMEOUT = -63
     NO_STORAGE = -64
+    BAD_PROXY_HEADER = -65            # said by what comes before the first request
+    PROXY_HEADER_FORBIDDEN = -66
     AMBIGUOUS_FIELD_NAME = -70        # from here on: said by what builds the environ
     CONTRADICTORY_SCHEMES = -71
     OUTSIDE_SCRIPT_NAME = -72

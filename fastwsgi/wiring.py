@@ -26,14 +26,14 @@ from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import FileWrapper, Inline
 from fastwsgi.errors import Refusal
-from fastwsgi.net.listener import Listener
+from fastwsgi.net.listener import Factory, Listener
 from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.error_stream import ErrorStream
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
-    from fastwsgi.net.arrivals import Arrivals
+    from fastwsgi.net.proxy_protocol import ProxyProtocol
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
@@ -57,7 +57,7 @@ class Server:
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
-        self._arrivals: Arrivals | None = None
+        self._preambles: ProxyProtocol | None = None
 
     @property
     def requests(self) -> int:
@@ -67,8 +67,8 @@ class Server:
     @property
     def connections(self) -> int:
         """Connections open now."""
-        arriving = 0 if self._arrivals is None else len(self._arrivals)
-        return self._http.connections + arriving
+        begun: int = self._http.connections
+        return begun if self._preambles is None else begun + len(self._preambles)
 
     def run(self) -> None:
         """Serve until `stop`, or until a `drain` is complete."""
@@ -98,8 +98,8 @@ class Server:
         """Close the connections and the reactor, but not the listening sockets."""
         for listener in self._listeners:
             listener.close()
-        if self._arrivals is not None:
-            self._arrivals.close()
+        if self._preambles is not None:
+            self._preambles.close()
         self._http.close()
         if self.elsewhere is not None:
             self.elsewhere.close()
@@ -111,6 +111,10 @@ class Server:
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
         self.reactor.every_wake(http.take_returned)
 
+    def expect_proxies(self, preambles: ProxyProtocol) -> None:
+        """Let connections of the listeners that follow begin with a PROXY header."""
+        self._preambles = preambles
+
     def run_elsewhere(self, dispatcher: Elsewhere) -> None:
         """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
         self.elsewhere = dispatcher
@@ -121,7 +125,11 @@ class Server:
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
     ) -> None:
         """Accept from `sock`; see `Listener` for `shared` and `backlog`."""
-        factory = partial(self._connect, environs)
+        connect = partial(self._connect, environs)
+        factory: Factory = connect
+        if self._preambles is not None:
+            refuse = partial(self._http.refuse, environs)
+            factory = partial(self._preambles.accept, connect, refuse)
         listener = Listener(sock, self.reactor, factory, shared=shared, backlog=backlog)
         self._listeners.append(listener)
 
@@ -137,7 +145,7 @@ class Server:
     def _connect(
         self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
     ) -> None:
-        self._http.connect(environs, fd, address, extra=extra)
+        self._http.connect(environs, fd, address, extra=extra or None)
         if self.connections >= self._limit:
             self.adjust()
 
@@ -145,8 +153,8 @@ class Server:
         for listener in self._listeners:
             listener.drain()
         self._http.drain()
-        if self._arrivals is not None:
-            self._arrivals.drain()
+        if self._preambles is not None:
+            self._preambles.drain()
         while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
@@ -217,6 +225,18 @@ def build(
         leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
     )
     server.speak(http)
+    if settings.proxy_protocol != "off":
+        from fastwsgi.net.proxy_protocol import ProxyProtocol
+
+        server.expect_proxies(
+            ProxyProtocol(
+                reactor,
+                settings.proxy_protocol,
+                Peers(settings.proxy_allow_ips),
+                settings.header_timeout,
+                server.adjust,
+            )
+        )
     for sock in sockets:
         environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
