@@ -34,6 +34,9 @@ cdef class Exchange:
     cdef readonly int64_t waited      # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
     cdef readonly object remote_addr  # str; "" for a client without an address
+    cdef object remote_port           # str; None for a client without an address
+    cdef bint trusted                 # its peer may say where a request comes from
+    cdef dict extra                   # what every environ of this connection has besides; or None
     # For the access log; filled only where one is wanted.
     cdef readonly object status       # str, as the application gave it
     cdef readonly object headers      # list of (name, value)

@@ -85,7 +85,9 @@ cdef class Http1:
     cdef readonly int64_t connections
     cdef readonly bint draining       # every answer announces the end of its connection
     cdef readonly bint leaving        # the whole server ends: what asks for its health is told so
+    cdef object trusted_peers         # a container of addresses
     cdef object last_addr             # the address of the last client
+    cdef bint last_trusted
     cdef void *first                  # Connection: head of the list of open ones
 
     cdef HeadWriter take_writer(self)
@@ -103,7 +105,6 @@ cdef class Connection(Exchange):
     cdef uint32_t missed              # epoll events that came while the exchange was elsewhere
     cdef uint32_t answered            # requests on this connection
     cdef int64_t deadline             # milliseconds; 0: none
-    cdef object remote_port
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
     cdef size_t input_length

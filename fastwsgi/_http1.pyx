@@ -40,17 +40,24 @@ from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
+    ANY_METHOD,
+    ANY_VERSION,
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
+    CASEFOLD_METHOD,
     ChunkDecoder,
     DATA,
     DONE,
     EXPECTS_CONTINUE,
+    FOLDED_FIELDS,
     Field,
+    GET_VERB,
     HEAD_TIMEOUT,
+    HEAD_VERB,
     INCOMPLETE_REQUEST,
     KEEPS_ALIVE,
     MORE,
+    NAME_SPACES,
     NO_STORAGE,
     RequestHead,
     decode_chunks,
@@ -153,6 +160,15 @@ cdef uint8_t ALLOWED[7]
 for _state in range(7):
     ALLOWED[_state] = sum(1 << STATES.index(following) for following in TRANSITIONS[STATES[_state]])
 
+# What may be loosened, by the name of gunicorn's setting.
+LENIENCY = {
+    "permit_unconventional_http_method": ANY_METHOD,
+    "casefold_http_method": CASEFOLD_METHOD,
+    "permit_unconventional_http_version": ANY_VERSION,
+    "permit_obsolete_folding": FOLDED_FIELDS,
+    "strip_header_spaces": NAME_SPACES,
+}
+
 cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 cdef list HEALTH = [*PLAIN_TEXT, ("Cache-Control", "no-store")]
 cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
@@ -169,8 +185,9 @@ cdef class Http1:
 
     Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `wait_for(fd, events,
     milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
-    whether it is. `on_done(exchange)`,
-    `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be None.
+    whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be
+    None. `trusted_peers` has the addresses, as accept returns them, of proxies that may say where a request comes from;
+    `leniency` is the sum of what `LENIENCY` has.
     """
 
     def __cinit__(self):
@@ -184,7 +201,7 @@ cdef class Http1:
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
         int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
         double keepalive, int64_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
-        heartbeat, on_done, on_refusal, on_change, on_max_requests,
+        heartbeat, on_done, on_refusal, on_change, on_max_requests, trusted_peers, int leniency,
     ):
         self.reactor = reactor
         self.clock = clock
@@ -197,6 +214,8 @@ cdef class Http1:
         self.limits.fields = limit_request_fields
         self.limits.field = limit_request_field_size
         self.limits.head = limit_request_head
+        self.limits.leniency = leniency
+        self.trusted_peers = trusted_peers
         self.head.fields = <Field *>malloc(self.limits.fields * sizeof(Field))
         if self.head.fields == NULL:
             raise MemoryError
@@ -228,18 +247,28 @@ cdef class Http1:
         free(self.scratch)
         free(self.head.fields)
 
-    def connect(self, EnvironBuilder environs not None, int fd, address):
-        """Take over an accepted socket and watch it. `address` is what accept returned. Returns the Connection."""
+    def connect(self, EnvironBuilder environs not None, int fd, address, *, dict extra=None):
+        """Take over an accepted socket and watch it. Returns the Connection.
+
+        `address` is the peer's, as accept returned it. `extra` is put into every environ of the connection, over what
+        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too.
+        """
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self
         connection.environs = environs
         connection.fd = fd
+        connection.extra = extra
         if type(address) is tuple:
             if self.last_addr != address[0]:  # behind a proxy all have one, and share it
                 self.last_addr = address[0]
+                self.last_trusted = address[0] in self.trusted_peers
             connection.remote_addr, connection.remote_port = self.last_addr, str(address[1])
-        else:  # a client on a unix socket has no address
+            connection.trusted = self.last_trusted
+        else:  # a client on a unix socket has no address, and is trusted as by gunicorn
             connection.remote_addr = ""
+            connection.trusted = True
+        if extra is not None:
+            connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
         connection.deadline = self.clock.now() + self.head_timeout
         connection.watched = INPUT
         self.reactor.add(fd, connection, INPUT)
@@ -249,6 +278,12 @@ cdef class Http1:
         self.first = <void *>connection
         self.connections += 1
         return connection
+
+    def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
+        """Take over an accepted socket only to answer what came before its first request: a Verdict."""
+        cdef Connection connection = self.connect(environs, fd, address)
+        connection.refuse(verdict)
+        connection.settle()
 
     cdef HeadWriter take_writer(self):
         cdef HeadWriter writer = self.spare
@@ -505,6 +540,7 @@ cdef class Connection(Exchange):
         cdef Http1 http = self.http
         cdef RequestHead *head = &http.head
         cdef bint healthy = self.asks_health(data, head)
+        cdef int verdict
         if not healthy or http.health_counts:
             http.requests += 1
             if http.requests == http.max_requests:
@@ -512,14 +548,16 @@ cdef class Connection(Exchange):
                 if http.on_max_requests is not None:
                     http.on_max_requests()
         self.http_1_0 = head.minor_version == 0
-        self.head_only = head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
+        self.head_only = head.verb == HEAD_VERB
         self.keeps_alive = (
             head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
             and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
         )
-        self.environs.lend(self, data, head, http.serial, self.remote_port)
+        verdict = self.environs.lend(self, data, head, http.serial)
         if healthy:
             return self.answer_health()
+        if verdict != DONE:
+            return self.refuse(verdict)
         if head.content_length <= 0 and not head.chunked:
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
@@ -655,10 +693,7 @@ cdef class Connection(Exchange):
             length != 0 and head.path.length == <uint32_t>length
             and memcmp(data + head.path.start, PyBytes_AS_STRING(self.http.health_path), <size_t>length) == 0
             and head.content_length <= 0 and not head.chunked
-            and (
-                head.method.length == 3 and memcmp(data + head.method.start, b"GET", 3) == 0
-                or head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
-            )
+            and (head.verb == GET_VERB or head.verb == HEAD_VERB)
         )
 
     # Answered here, so that nothing the application does can hold it up.

@@ -6,6 +6,7 @@ Besides `config/` this is the only file that sees the settings.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -21,17 +22,19 @@ from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Exchange
 from fastwsgi._greenlets import Greenlets
-from fastwsgi._http1 import Http1
+from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.errors import Refusal
-from fastwsgi.net.listener import Listener
+from fastwsgi.net.listener import Factory, Listener
+from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.error_stream import ErrorStream
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
     from fastwsgi.observe.request_hooks import RequestHooks
+    from fastwsgi.net.proxy_protocol import ProxyProtocol
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
@@ -56,6 +59,7 @@ class Server:
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
+        self._preambles: ProxyProtocol | None = None
 
     @property
     def requests(self) -> int:
@@ -65,7 +69,8 @@ class Server:
     @property
     def connections(self) -> int:
         """Connections open now."""
-        return self._http.connections
+        begun: int = self._http.connections
+        return begun if self._preambles is None else begun + len(self._preambles)
 
     def run(self) -> None:
         """Serve until `stop`, or until a `drain` is complete."""
@@ -95,6 +100,8 @@ class Server:
         """Close the connections and the reactor, but not the listening sockets."""
         for listener in self._listeners:
             listener.close()
+        if self._preambles is not None:
+            self._preambles.close()
         self._http.close()
         if self.elsewhere is not None:
             self.elsewhere.close()
@@ -106,6 +113,10 @@ class Server:
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
         self.reactor.every_wake(http.take_returned)
 
+    def expect_proxies(self, preambles: ProxyProtocol) -> None:
+        """Let connections of the listeners that follow begin with a PROXY header."""
+        self._preambles = preambles
+
     def run_elsewhere(self, dispatcher: Elsewhere) -> None:
         """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
         self.elsewhere = dispatcher
@@ -116,29 +127,37 @@ class Server:
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
     ) -> None:
         """Accept from `sock`; see `Listener` for `shared` and `backlog`."""
-        factory = partial(self._connect, environs)
+        connect = partial(self._connect, environs)
+        factory: Factory = connect
+        if self._preambles is not None:
+            refuse = partial(self._http.refuse, environs)
+            factory = partial(self._preambles.accept, connect, refuse)
         listener = Listener(sock, self.reactor, factory, shared=shared, backlog=backlog)
         self._listeners.append(listener)
 
     def adjust(self) -> None:
         """Accept, or rest where the worker is full; called when the number of connections has changed."""
-        full = self._http.connections >= self._limit
+        full = self.connections >= self._limit
         for listener in self._listeners:
             if full:
                 listener.pause()
             else:
                 listener.resume()
 
-    def _connect(self, environs: EnvironBuilder, fd: int, address: Any) -> None:
-        self._http.connect(environs, fd, address)
-        if self._http.connections >= self._limit:
+    def _connect(
+        self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
+    ) -> None:
+        self._http.connect(environs, fd, address, extra=extra or None)
+        if self.connections >= self._limit:
             self.adjust()
 
     def _finish(self) -> None:
         for listener in self._listeners:
             listener.drain()
         self._http.drain()
-        while self._draining and self._http.connections:
+        if self._preambles is not None:
+            self._preambles.drain()
+        while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
                 self._on_quiet = None
@@ -211,12 +230,46 @@ def build(
         on_refusal=report_refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
+        trusted_peers=Peers(settings.forwarded_allow_ips),
+        leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
     )
     server.speak(http)
+    if settings.proxy_protocol != "off":
+        from fastwsgi.net.proxy_protocol import ProxyProtocol
+
+        server.expect_proxies(
+            ProxyProtocol(
+                reactor,
+                settings.proxy_protocol,
+                Peers(settings.proxy_allow_ips),
+                settings.header_timeout,
+                server.adjust,
+            )
+        )
     for sock in sockets:
-        environs = EnvironBuilder(environ_template(sock, settings))
+        environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
     return server
+
+
+def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
+    """Return what makes the environs of one listening socket."""
+    client_header = find_client = None
+    if settings.real_ip is not None:
+        from fastwsgi.forwarded import client_finder
+
+        client_header = settings.real_ip.upper()
+        find_client = client_finder(client_header, Peers(settings.forwarded_allow_ips))
+    return EnvironBuilder(
+        environ_template(sock, settings),
+        secure_scheme_headers={
+            name.upper(): value for name, value in settings.secure_scheme_headers.items()
+        },
+        forwarder_headers=[name.upper() for name in settings.forwarder_headers],
+        header_map=settings.header_map,
+        client_header=client_header,
+        find_client=find_client,
+    )
 
 
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
@@ -240,7 +293,8 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "SCRIPT_NAME": "",
+        # Bytes of the environment as latin-1 (PEP 3333, "Unicode Issues").
+        "SCRIPT_NAME": os.environb.get(b"SCRIPT_NAME", b"").rstrip(b"/").decode("latin-1"),
         "REQUEST_METHOD": "",
         "PATH_INFO": "",
         "QUERY_STRING": "",

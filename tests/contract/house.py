@@ -29,6 +29,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.net": 1,
     "fastwsgi._http1": 2,
     "fastwsgi._body": 2,
+    "fastwsgi.forwarded": 2,
     "fastwsgi._wsgi": 3,
     "fastwsgi._elsewhere": 3,
     "fastwsgi._threads": 3,
