@@ -4,6 +4,7 @@ from typing import Any, BinaryIO, final
 from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._tls import Transport
 from fastwsgi.errors import REASONS as REASONS
 from fastwsgi.errors import REFUSALS as REFUSALS
 from fastwsgi.errors import Refusal
@@ -59,6 +60,7 @@ class Http1:
         address: Any,
         *,
         extra: dict[str, Any] | None = None,
+        transport: Transport | None = None,
     ) -> Connection: ...
     def take_returned(self) -> None: ...
     def sweep(self, moment: float) -> None: ...

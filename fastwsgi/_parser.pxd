@@ -84,6 +84,7 @@ cpdef enum Verdict:
     HEAD_TIMEOUT = -62
     BODY_TIMEOUT = -63
     NO_STORAGE = -64
+    NOT_TLS = -65
 
 
 # Fields whose name means something to framing or to the environ.

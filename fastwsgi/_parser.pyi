@@ -42,3 +42,4 @@ class Verdict(IntEnum):
     HEAD_TIMEOUT = -62
     BODY_TIMEOUT = -63
     NO_STORAGE = -64
+    NOT_TLS = -65

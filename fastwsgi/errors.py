@@ -133,4 +133,5 @@ REFUSALS = {
     -62: Refusal(408, "the head of the request did not arrive in time"),
     -63: Refusal(408, "the request body did not arrive in time"),
     -64: Refusal(507, "there is no room to store the request body"),
+    -65: Refusal(400, "a plain HTTP request arrived on a port that speaks TLS; use https"),
 }

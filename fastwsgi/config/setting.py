@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, overload
 
-from fastwsgi.config.checks import addresses, assignments, flag, flag_or_yes, listed, strings
+from fastwsgi.config.checks import (
+    addresses,
+    assignments,
+    certificates,
+    flag,
+    flag_or_yes,
+    listed,
+    strings,
+)
 
 T = TypeVar("T")
 
@@ -55,7 +63,7 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (addresses, assignments, listed, strings)
+        self.repeated = check in (addresses, assignments, certificates, listed, strings)
         self._remark = remark
         self._default = default
 

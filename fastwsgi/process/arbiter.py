@@ -49,6 +49,7 @@ from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import enter_folder, prepare, require_execution
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Load, Worker, leave
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -88,7 +89,7 @@ class Arbiter:
         self.sources = sources
         self.settings = settings
         self.load = load
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.log = logging.getLogger(ERROR)
         self.pid = os.getpid()
         self.children: dict[int, Child] = {}
@@ -127,6 +128,7 @@ class Arbiter:
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.pidfile = create_pidfile(settings)
         if settings.preload_app:
             self.generation.load = self.preload(settings)
@@ -310,8 +312,10 @@ class Arbiter:
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(settings, present.sockets)
@@ -330,10 +334,10 @@ class Arbiter:
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.load)
+        self.generation = Generation(settings, sockets, present.load, endpoint)
         self.settings = settings
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def replace_logs(self, logs: Logs) -> None:
@@ -458,6 +462,7 @@ class Arbiter:
                 generation.settings,
                 generation.load,
                 sockets,
+                generation.endpoint,
                 slot,
                 self.logs,
                 lifeline=self.lifeline,

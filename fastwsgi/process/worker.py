@@ -32,7 +32,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
@@ -43,6 +43,9 @@ from fastwsgi.observe.logs import ERROR, Logs
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
+
+if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
 
 Load = Callable[[Settings], Callable[..., Any]]
 
@@ -58,6 +61,9 @@ THE_MASTERS: Final = (
     signal.SIGWINCH,
 )
 
+# What the loop calls of its own, besides compiled code: TLS is OpenSSL by way of the module ssl.
+OF_THE_SERVER: Final = ("fastwsgi.", "ssl")
+
 
 class Worker:
     """One forked process. `lifeline` is the reading end of a pipe that the master alone writes."""
@@ -67,6 +73,7 @@ class Worker:
         settings: Settings,
         load: Load,
         sockets: Sequence[socket.socket],
+        endpoint: Endpoint | None,
         slot: Slot,
         logs: Logs,
         *,
@@ -76,6 +83,7 @@ class Worker:
         self.settings = settings
         self.load = load
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
@@ -118,6 +126,7 @@ class Worker:
             self.settings,
             app,
             list(self.sockets),
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -203,7 +212,7 @@ class Worker:
         Not where the loop, or code of ours that it called, is what the signal met.
         """
         called = loop.called(frame)
-        if called is None or called.f_globals.get("__name__", "").startswith("fastwsgi."):
+        if called is None or called.f_globals.get("__name__", "").startswith(OF_THE_SERVER):
             return
         limit = self.settings.patience
         if time.monotonic() - self.slot.heartbeat >= limit:

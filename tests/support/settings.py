@@ -33,6 +33,8 @@ DEFAULTS: dict[str, object] = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "is_ssl": False,
+    "url_scheme": "http",
 }
 
 
