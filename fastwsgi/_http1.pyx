@@ -236,8 +236,8 @@ cdef class Http1:
         """Take over an accepted socket and watch it. Returns the Connection.
 
         `address` is the peer's, as accept returned it. `extra` is put into every environ of the connection, over what
-        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a `transport`
-        it is TLS, from the handshake on, which counts to the time for the first head.
+        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a
+        `transport` it is TLS from the first byte; the handshake is part of the time for the first head.
         """
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self

@@ -15,7 +15,7 @@ cdef class Transport:
     # Every other call is made between these two.
     cdef int acquire(self) except -1
     cdef int release(self) except -1
-    # Decrypt all that `received`, and what came before it, is good for. b"" where that was nothing of the application's.
+    # Decrypt all that `received`, and what came before it, is good for. b"" where none of that was for the application.
     # Raises OSError (ssl.SSLError) for what is no TLS, or not the client's.
     cdef bytes open(self, bytes received)
     # Encrypt `piece`; `take` has the outcome. Raises OSError.

@@ -181,10 +181,11 @@ class Endpoint:
                 raise ConfigError(f"ciphers: OpenSSL knows none of {self._ciphers!r}") from None
         return context
 
-    def _choose(self, session: Session, name: str | None, context: ssl.SSLContext) -> None:
-        """The client said what it calls the server (RFC 6066, 3)."""
+    def _choose(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        """Take the certificate for what the client calls the server, if anything (RFC 6066, 3)."""
         if name is None:
             return
+        assert isinstance(session, Session)
         name = session.server_name = name.lower()
         wildcard = "*." + name.partition(".")[2]
         found = self._by_name.get(name) or self._by_name.get(wildcard)

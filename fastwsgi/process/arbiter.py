@@ -462,9 +462,9 @@ class Arbiter:
                 generation.settings,
                 generation.load,
                 sockets,
-                generation.endpoint,
                 slot,
                 self.logs,
+                endpoint=generation.endpoint,
                 lifeline=self.lifeline,
                 master=self.pid,
             )

@@ -73,10 +73,10 @@ class Worker:
         settings: Settings,
         load: Load,
         sockets: Sequence[socket.socket],
-        endpoint: Endpoint | None,
         slot: Slot,
         logs: Logs,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
     ) -> None:

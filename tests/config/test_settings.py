@@ -56,6 +56,15 @@ DEFAULTS = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
 }
 
 
