@@ -33,8 +33,9 @@ from fastwsgi.observe.error_stream import ErrorStream
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
-    from fastwsgi.observe.request_hooks import RequestHooks
     from fastwsgi.net.proxy_protocol import ProxyProtocol
+    from fastwsgi.net.tls import Certificate, Endpoint
+    from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
@@ -60,6 +61,7 @@ class Server:
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
         self._preambles: ProxyProtocol | None = None
+        self._endpoint: Endpoint | None = None
 
     @property
     def requests(self) -> int:
@@ -117,6 +119,12 @@ class Server:
         """Let connections of the listeners that follow begin with a PROXY header."""
         self._preambles = preambles
 
+    def speak_tls(self, endpoint: Endpoint) -> None:
+        """Let connections begin with the handshake of `endpoint`, which keeps its certificates fresh."""
+        self._endpoint = endpoint
+        endpoint.catch_up()
+        self.reactor.every_second(endpoint.check)
+
     def run_elsewhere(self, dispatcher: Elsewhere) -> None:
         """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
         self.elsewhere = dispatcher
@@ -147,7 +155,8 @@ class Server:
     def _connect(
         self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
     ) -> None:
-        self._http.connect(environs, fd, address, extra=extra or None)
+        transport = None if self._endpoint is None else self._endpoint.accept()
+        self._http.connect(environs, fd, address, extra=extra or None, transport=transport)
         if self.connections >= self._limit:
             self.adjust()
 
@@ -169,13 +178,14 @@ def build(
     app: Callable[..., Any],
     sockets: list[socket.socket],
     *,
+    endpoint: Endpoint | None = None,
     max_requests: int = 0,
     on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
     worker: object = None,
 ) -> Server:
-    """Return a server for `app` on bound `sockets`.
+    """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
@@ -246,6 +256,8 @@ def build(
                 server.adjust,
             )
         )
+    if endpoint is not None:
+        server.speak_tls(endpoint)
     for sock in sockets:
         environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
@@ -272,16 +284,40 @@ def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
     )
 
 
+def secure(settings: Settings) -> Endpoint | None:
+    """Return the TLS that the settings want, or None. Raises ConfigError.
+
+    To be called where the keys can be read: before the workers are forked.
+    """
+    if settings.certfile is None:
+        return None
+    from fastwsgi.net.tls import Certificate, Endpoint
+
+    def certificate(entry: str) -> Certificate:
+        certfile, _, keyfile = entry.partition(",")
+        return Certificate("sni", certfile.strip(), keyfile.strip() or None)
+
+    entries = (entry.partition("=") for entry in settings.sni)
+    return Endpoint(
+        Certificate("certfile", settings.certfile, settings.keyfile),
+        {host.lower(): certificate(files) for host, _, files in entries},
+        ca_certs=settings.ca_certs,
+        cert_reqs=settings.cert_reqs,
+        ciphers=settings.ciphers,
+        customise=None,
+    )
+
+
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     """What all environs of one listening socket have in common (PEP 3333), the rest as placeholders."""
     if sock.family == socket.AF_UNIX:
         # PEP 3333 wants both to be there; applications use the Host field before them.
-        host, port = "localhost", 80
+        host, port = "localhost", 443 if settings.is_ssl else 80
     else:
         host, port = sock.getsockname()[:2]
     return {
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": settings.url_scheme,
         "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
         "wsgi.errors": ErrorStream(log),
         "wsgi.multithread": settings.execution != "inline",

@@ -217,6 +217,15 @@ def is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
+def certificates(value: object) -> tuple[str, ...]:
+    """Certificates by the name of a host, each as HOST=CERT,KEY, or HOST=CERT with the key in it."""
+    found = listed(value)
+    for entry in found:
+        if not re.fullmatch(r"(\*\.)?[^*=,\s]+=[^,]+(,[^,]+)?", entry):
+            raise ValueError(f"takes HOST=CERT,KEY, the host perhaps *.example.org, not {entry!r}")
+    return found
+
+
 def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415

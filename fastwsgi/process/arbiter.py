@@ -56,6 +56,7 @@ from fastwsgi.process.surroundings import (
 )
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -95,7 +96,7 @@ class Arbiter(ServerFace):
         self.sources = sources
         self.settings = settings
         self.load = load
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.log = logging.getLogger(ERROR)
         self.pid = os.getpid()
         self.children: dict[int, Child] = {}
@@ -138,6 +139,7 @@ class Arbiter(ServerFace):
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.pidfile = create_pidfile(settings)
         if settings.preload_app:
             self.generation.app.load = self.preload(settings)
@@ -332,8 +334,10 @@ class Arbiter(ServerFace):
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(settings, present.sockets)
@@ -352,10 +356,10 @@ class Arbiter(ServerFace):
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.app.load)
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
         self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def change_settings(self, settings: Settings, count: int) -> None:
@@ -488,6 +492,7 @@ class Arbiter(ServerFace):
             generation.sockets.of_seat(seat),
             slot,
             self.logs,
+            endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
             age=self.worker_age,

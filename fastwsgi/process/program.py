@@ -15,6 +15,7 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.arbiter import Arbiter
 from fastwsgi.process.surroundings import enter_folder, prepare
+from fastwsgi.wiring import secure
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000
@@ -60,8 +61,9 @@ def check(settings: Settings, warnings: Sequence[str]) -> int:
     for warning in warnings:
         sys.stderr.write(f"{warning}\n")
     enter_folder(settings)
-    prepare(settings)
     try:
+        secure(settings)
+        prepare(settings)
         load_named(settings)
     except ConfigError as error:
         raise ConfigError(str(error)) from None

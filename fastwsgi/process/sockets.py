@@ -25,6 +25,7 @@ class Address:
     def __init__(self, text: str, settings: Settings) -> None:
         self.text = text
         self._backlog = settings.backlog
+        self._scheme = settings.url_scheme
         self._by_seat = settings.reuse_port and isinstance(parse_address(text), tuple)
         self._sockets = [bind(text, backlog=self._backlog, reuse_port=self._by_seat)]
 
@@ -50,6 +51,7 @@ class Address:
     def adopt(self, settings: Settings) -> Address:
         """The same sockets under new settings."""
         self._backlog = settings.backlog
+        self._scheme = settings.url_scheme
         for sock in self._sockets:
             sock.listen(self._backlog)
         return self
@@ -63,6 +65,9 @@ class Address:
     def close(self) -> None:
         for sock in self._sockets:
             sock.close()
+
+    def __str__(self) -> str:
+        return display(self.first, self._scheme)
 
     def unlink(self) -> None:
         """Remove the file of a unix socket."""
@@ -127,7 +132,7 @@ class Sockets:
             address.close_except_of(seat)
 
     def __str__(self) -> str:
-        return ",".join(display(address.first) for address in self.addresses)
+        return ",".join(map(str, self.addresses))
 
 
 class BindError(ConfigError):

@@ -50,6 +50,7 @@ from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.process.wear import Wear
 
 if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
     from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
@@ -64,6 +65,8 @@ THE_MASTERS: Final = (
     signal.SIGWINCH,
 )
 
+# What the loop calls of its own, besides compiled code: TLS is OpenSSL by way of the module ssl.
+OF_THE_SERVER: Final = ("fastwsgi.", "ssl")
 
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
@@ -82,6 +85,7 @@ class Worker(WorkerFace):
         slot: Slot,
         logs: Logs,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
         age: int,
@@ -89,6 +93,7 @@ class Worker(WorkerFace):
         self.settings = settings
         self.app = app
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
@@ -147,6 +152,7 @@ class Worker(WorkerFace):
             self.settings,
             self.wsgi,
             list(self.sockets),
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -313,7 +319,7 @@ def make_reloader(settings: Settings) -> Reloader | None:
 
 def is_ours(module: str) -> bool:
     """Whether code of the server's own is in `module`, other than what stands around an application."""
-    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
+    return module.startswith(OF_THE_SERVER) and module != "fastwsgi.observe.request_hooks"
 
 
 def leave(code: int) -> NoReturn:

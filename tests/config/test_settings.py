@@ -124,6 +124,15 @@ DEFAULTS = {
     "control_socket": None,
     "control_socket_mode": 0o600,
     "control_socket_disable": False,
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
 }
 
 

@@ -27,6 +27,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.errors": 0,
     "fastwsgi.originals": 0,
     "fastwsgi.net": 1,
+    "fastwsgi._tls": 0,
     "fastwsgi._http1": 2,
     "fastwsgi._body": 2,
     "fastwsgi.forwarded": 2,

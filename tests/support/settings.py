@@ -52,6 +52,8 @@ DEFAULTS: dict[str, object] = {
     "permit_unconventional_http_method": False,
     "permit_unconventional_http_version": False,
     "casefold_http_method": False,
+    "is_ssl": False,
+    "url_scheme": "http",
 }
 
 
