@@ -8,8 +8,10 @@ effects.
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -20,6 +22,7 @@ from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
 
 MOST_REQUEST_FIELDS: Final = 32768
+LARGEST_ID: Final = 2**32 - 2  # of a user or a group; the next one means "unchanged" to the kernel
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
@@ -360,3 +363,37 @@ def proxy_mode(value: object) -> str:
     words = {"false": "off", "0": "off", "none": "off", "true": "auto", "1": "auto"}
     word = value.strip().lower() if isinstance(value, str) else value
     return one_of("off", "v1", "v2", "auto", yes="auto")(words.get(str(word), word))
+
+
+def user_id(value: object) -> int:
+    """The id of a user named or numbered; None is who runs the server. ConfigError if unknown."""
+    try:
+        return (
+            os.geteuid()
+            if value is None
+            else numbered(value, lambda name: pwd.getpwnam(name).pw_uid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no user {value!r} on this system") from None
+
+
+def group_id(value: object) -> int:
+    """The id of a group named or numbered; None is the server's. ConfigError if unknown."""
+    try:
+        return (
+            os.getegid()
+            if value is None
+            else numbered(value, lambda name: grp.getgrnam(name).gr_gid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no group {value!r} on this system") from None
+
+
+def numbered(value: object, look_up: Callable[[str], int]) -> int:
+    """A number as it is; a name by `look_up`, which raises KeyError."""
+    if isinstance(value, str) and not value.strip().isdecimal():
+        return look_up(value.strip())
+    number = integer(value)
+    if number > LARGEST_ID:
+        raise ValueError(f"takes a name or a number up to {LARGEST_ID}, not {number}")
+    return number

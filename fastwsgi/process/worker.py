@@ -44,6 +44,7 @@ from fastwsgi.observe.logs import ERROR, Logs
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.faces import WorkerFace
+from fastwsgi.process.privileges import drop
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
@@ -141,8 +142,9 @@ class Worker(WorkerFace):
         faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
-        self.die_with_the_master()
         hooks.require(self.settings, "post_fork", self.arbiter, self)
+        drop(self.settings)
+        self.die_with_the_master()
         enter_folder(self.settings)
         prepare(self.settings)
         reloader = make_reloader(self.settings)
