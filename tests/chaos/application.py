@@ -9,6 +9,8 @@
 /ignore  reads nothing of its input
 /upload  the number of bytes read from its input
 /counts  what was counted, as JSON
+/whoami  the process and the query
+/slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
 
 import json
@@ -88,6 +90,14 @@ def hold() -> Iterable[bytes]:
     return Counted([GREETING])
 
 
+def slow(environ: Environ) -> Iterable[bytes]:
+    """Say that the call has begun, and take its time."""
+    with (Path(os.environ["CHAOS_FOLDER"]) / "started").open("r+b", 0) as started:
+        started.write(b"x")
+    time.sleep(float(environ["QUERY_STRING"]))
+    return [GREETING]
+
+
 def read_all(stream: Any) -> int:
     return sum(map(len, iter(lambda: stream.read(BLOCK), b"")))
 
@@ -105,6 +115,8 @@ PATHS: Final[dict[str, Callable[[Environ], Iterable[bytes]]]] = {
     "/ignore": lambda _: [GREETING],
     "/upload": lambda environ: [b"%d" % read_all(environ["wsgi.input"])],
     "/counts": lambda _: [counts.report()],
+    "/whoami": lambda environ: [f"{os.getpid()} {environ['QUERY_STRING']}".encode()],
+    "/slow": slow,
 }
 
 

@@ -7,19 +7,29 @@ from types import ModuleType
 from typing import Final
 
 from tests.chaos import (
+    broken_reload,
     few_descriptors,
+    full_backlog,
     full_disk,
     idle_connections,
+    killed_workers,
     large_upload,
+    reloads,
     resets,
     slow_clients,
     unread_response,
 )
 from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
+from tests.chaos.models import MODELS
 
-# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size).
+# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size); and MODELS, where what it shows
+# is the same in others.
 SCENARIOS: Final[Mapping[str, ModuleType]] = {
+    "S1": reloads,
+    "S2": broken_reload,
+    "S3": full_backlog,
+    "S5": killed_workers,
     "S9": slow_clients,
     "S10": idle_connections,
     "S11": resets,
@@ -37,3 +47,9 @@ def run(
     module = SCENARIOS[scenario]
     with tempfile.TemporaryDirectory(prefix="fastwsgi-chaos-") as folder:
         yield from module.run(Arena(model, Path(folder), say), getattr(module, form))
+
+
+def models_of(scenario: str) -> tuple[str, ...]:
+    """The execution models that a scenario is run under."""
+    found: tuple[str, ...] = getattr(SCENARIOS[scenario], "MODELS", tuple(MODELS))
+    return found
