@@ -10,9 +10,13 @@
 /upload  the number of bytes read from its input
 /counts  what was counted, as JSON
 /whoami  the process and the query
+/spin    never returns
+/deaf    never returns, whatever is raised in it
+/hog     keeps as many bytes as the query says, for ever
 /slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -98,10 +102,28 @@ def slow(environ: Environ) -> Iterable[bytes]:
     return [GREETING]
 
 
+def spin() -> Iterable[bytes]:
+    while True:
+        pass
+
+
+def deaf() -> Iterable[bytes]:
+    while True:
+        with contextlib.suppress(BaseException):
+            while True:
+                pass
+
+
+def hog(environ: Environ) -> Iterable[bytes]:
+    KEPT.append(b"x" * int(environ["QUERY_STRING"]))
+    return [GREETING]
+
+
 def read_all(stream: Any) -> int:
     return sum(map(len, iter(lambda: stream.read(BLOCK), b"")))
 
 
+KEPT: Final[list[bytes]] = []
 ONE_BLOCK: Final = b"a" * LARGE
 BLOCKS: Final = (b"a" * BLOCK,) * (LARGE // BLOCK)
 
@@ -116,6 +138,9 @@ PATHS: Final[dict[str, Callable[[Environ], Iterable[bytes]]]] = {
     "/upload": lambda environ: [b"%d" % read_all(environ["wsgi.input"])],
     "/counts": lambda _: [counts.report()],
     "/whoami": lambda environ: [f"{os.getpid()} {environ['QUERY_STRING']}".encode()],
+    "/spin": lambda _: spin(),
+    "/deaf": lambda _: deaf(),
+    "/hog": hog,
     "/slow": slow,
 }
 

@@ -79,6 +79,7 @@ class Starts:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._path.unlink()
 
     def await_(self, count: int) -> None:
         for _ in range(count):

@@ -23,9 +23,8 @@ MODELS: Final = ("inline",)
 WORKERS: Final = 4
 CLIENTS: Final = 32
 INTERVAL: Final = 0.2  # seconds
-FAILING_SECONDS: Final = 3.0
-# Boots at 0, 0.5, 1.5 and 3.5 seconds, each for all workers that are missing: one is.
-BOOTS_MEANWHILE: Final = 4
+FAILING_SECONDS: Final = 2.0
+BOOTS_MEANWHILE: Final = 3  # at 0, 0.5 and 1.5 seconds
 
 SITE: Final = """
 import os

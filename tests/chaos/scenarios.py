@@ -12,11 +12,13 @@ from tests.chaos import (
     full_backlog,
     full_disk,
     idle_connections,
+    killed_master,
     killed_workers,
     large_upload,
     reloads,
     resets,
     slow_clients,
+    stuck_workers,
     unread_response,
 )
 from tests.chaos.arena import Arena
@@ -30,6 +32,8 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S2": broken_reload,
     "S3": full_backlog,
     "S5": killed_workers,
+    "S6": killed_master,
+    "S7": stuck_workers,
     "S9": slow_clients,
     "S10": idle_connections,
     "S11": resets,
