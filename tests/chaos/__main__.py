@@ -6,6 +6,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 
 from tests.chaos.figures import CannotRun, Figure, table
 from tests.chaos.models import MODELS
@@ -24,14 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
         for scenario in wanted.scenario or SCENARIOS:
             if model in models_of(scenario):
                 try:
-                    rows += run_one(scenario, model, "SHORT" if wanted.short else "LONG")
+                    rows.extend(run_one(scenario, model, "SHORT" if wanted.short else "LONG"))
                 except CannotRun as reason:
                     left_out.append(f"{scenario} under {model} was not run: {reason}")
     print("", table(rows), *left_out, sep="\n")
     return any(not figure.held for _, _, figure in rows)
 
 
-def run_one(scenario: str, model: str, form: str) -> list[tuple[str, str, Figure]]:
+def run_one(scenario: str, model: str, form: str) -> Iterator[tuple[str, str, Figure]]:
     """The figures of one scenario under one model, told while they come. Raises CannotRun."""
     begin = time.monotonic()
 
@@ -39,11 +40,9 @@ def run_one(scenario: str, model: str, form: str) -> list[tuple[str, str, Figure
         print(f"[{time.monotonic() - begin:5.1f} s] {line}", flush=True)
 
     print(f"\n{scenario} {SCENARIOS[scenario].TITLE}, {model}", flush=True)
-    rows = []
     for figure in run(scenario, MODELS[model], form, say):
         say(str(figure))
-        rows.append((scenario, model, figure))
-    return rows
+        yield scenario, model, figure
 
 
 if __name__ == "__main__":

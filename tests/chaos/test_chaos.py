@@ -15,13 +15,15 @@ from tests.chaos.scenarios import SCENARIOS, models_of, run
     [(scenario, model) for scenario in SCENARIOS for model in models_of(scenario)],
 )
 def test_limits_hold(scenario: str, model: str) -> None:
+    missed = []
     try:
-        figures = list(run(scenario, MODELS[model], "SHORT", print))
+        for figure in run(scenario, MODELS[model], "SHORT", print):
+            print(figure)
+            missed += [] if figure.held else [str(figure)]
     except CannotRun as reason:
-        pytest.skip(str(reason))
-    print(*figures, sep="\n")
-    assert [str(figure) for figure in figures if not figure.held] == []
-    assert figures
+        if not missed:  # by what was run of it
+            pytest.skip(str(reason))
+    assert missed == []
 
 
 @pytest.mark.parametrize(("value", "code"), [(2.0, 0), (2.5, 1)])
