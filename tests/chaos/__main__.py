@@ -21,11 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     rows: list[tuple[str, str, Figure]] = []
     left_out: list[str] = []
+    form = "SHORT" if wanted.short else "LONG"
     for model in wanted.model or MODELS:
         for scenario in wanted.scenario or SCENARIOS:
-            if model in models_of(scenario):
+            if model in models_of(scenario, form):
                 try:
-                    rows.extend(run_one(scenario, model, "SHORT" if wanted.short else "LONG"))
+                    rows.extend(run_one(scenario, model, form))
                 except CannotRun as reason:
                     left_out.append(f"{scenario} under {model} was not run: {reason}")
     print("", table(rows), *left_out, sep="\n")

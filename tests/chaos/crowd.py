@@ -80,6 +80,10 @@ class Crowd:
         """Return when each client has made another request, and it was answered or has failed."""
         self._read_after("wait")
 
+    def end(self) -> Report:
+        """Have them leave, when they have their answers; what came since the last time."""
+        return self._read_after("end")
+
     def _read_after(self, word: str) -> Report:
         """Say a word to the process; the report that it gives at once, or when it has waited."""
         assert self._process.stdin is not None
@@ -144,6 +148,10 @@ class Gathering:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Return when all have had their answers and have gone."""
         self.over.set()
         for thread in self._threads:
             thread.join()
@@ -234,16 +242,17 @@ class Client:
 
 
 def main(port: int, clients: int, pause: float) -> None:
-    """Live as so many clients; a report at the beginning and for each line on standard input."""
+    """Live as so many clients; an empty report when they are there, and one for each word on standard input."""
     with Gathering(port, clients, pause) as gathering:
-        print(json.dumps(asdict(gathering.report())), flush=True)
+        print(json.dumps(asdict(Records().report())), flush=True)
         for line in sys.stdin:
-            if line == "wait\n":
+            word = line.strip()
+            if word == "end":
+                gathering.leave()
+            elif word == "wait":
                 gathering.await_turn()
-                found = Records().report()
-            else:
-                found = gathering.report()
-            print(json.dumps(asdict(found)), flush=True)
+            report = Records().report() if word == "wait" else gathering.report()
+            print(json.dumps(asdict(report)), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.chaos import (
     broken_reload,
+    changed_clock,
     few_descriptors,
     full_backlog,
     full_disk,
@@ -15,6 +16,7 @@ from tests.chaos import (
     killed_master,
     killed_workers,
     large_upload,
+    log_rotation,
     out_of_memory,
     reloads,
     resets,
@@ -26,8 +28,8 @@ from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
 from tests.chaos.models import MODELS
 
-# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size); and MODELS, where what it shows
-# is the same in others.
+# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size); and MODELS, where it shows little
+# or nothing new under others.
 SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S1": reloads,
     "S2": broken_reload,
@@ -43,6 +45,8 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S13": full_disk,
     "S14": few_descriptors,
     "S15": unread_response,
+    "S16": changed_clock,
+    "S17": log_rotation,
 }
 
 
@@ -55,7 +59,7 @@ def run(
         yield from module.run(Arena(model, Path(folder), say), getattr(module, form))
 
 
-def models_of(scenario: str) -> tuple[str, ...]:
-    """The execution models that a scenario is run under."""
-    found: tuple[str, ...] = getattr(SCENARIOS[scenario], "MODELS", tuple(MODELS))
-    return found
+def models_of(scenario: str, form: str) -> tuple[str, ...]:
+    """The execution models that a scenario is run under: all, or those that it names, or in short the first."""
+    named: tuple[str, ...] = getattr(SCENARIOS[scenario], "MODELS", ())
+    return (named if form == "LONG" else named[:1]) or tuple(MODELS)
