@@ -13,6 +13,7 @@
 /spin    never returns
 /deaf    never returns, whatever is raised in it
 /hog     keeps as many bytes as the query says, for ever
+/orphans leaves as many processes without a parent as the query says, which exit with 0 to 255; their number
 /slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
 
@@ -114,6 +115,15 @@ def deaf() -> Iterable[bytes]:
                 pass
 
 
+def leave_orphans(environ: Environ) -> Iterable[bytes]:
+    """Each is begun by a process that ends before it, or at the same time."""
+    count = int(environ["QUERY_STRING"])
+    script = f"i=0; while [ $i -lt {count} ]; do ( (exit $((i % 256))) & ); i=$((i + 1)); done"
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ)
+    _, status = os.waitpid(pid, 0)
+    return [b"%d" % (count if status == 0 else 0)]
+
+
 def hog(environ: Environ) -> Iterable[bytes]:
     KEPT.append(b"x" * int(environ["QUERY_STRING"]))
     return [GREETING]
@@ -141,6 +151,7 @@ PATHS: Final[dict[str, Callable[[Environ], Iterable[bytes]]]] = {
     "/spin": lambda _: spin(),
     "/deaf": lambda _: deaf(),
     "/hog": hog,
+    "/orphans": leave_orphans,
     "/slow": slow,
 }
 

@@ -41,15 +41,18 @@ class Arena:
     """Takes a line about the progress."""
 
     @contextlib.contextmanager
-    def server(
+    def process(
         self,
         *options: str,
         app: str = APPLICATION,
         workers: int = 1,
         env: Mapping[str, str] = MappingProxyType({}),
         wrapper: Sequence[str] = (),
-    ) -> Iterator["RunningServer"]:
-        """A server with these options more; `wrapper` is a command that executes the rest of its line."""
+    ) -> Iterator[ServerProcess]:
+        """A server that is ready, with these options more.
+
+        `wrapper` is a command that executes the rest of its line, `env` variables more.
+        """
         process = ServerProcess.start(
             [app, *OPTIONS, *self.model, "--workers", str(workers), *options],
             cwd=ROOT,
@@ -58,6 +61,12 @@ class Arena:
         )
         with process:
             process.wait_for(f"Ready: {workers} workers")
+            yield process
+
+    @contextlib.contextmanager
+    def server(self, *options: str, **words: Any) -> Iterator["RunningServer"]:
+        """The same, whose processes are seen from here as from there."""
+        with self.process(*options, **words) as process:
             yield RunningServer(process)
 
 

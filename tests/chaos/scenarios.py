@@ -7,9 +7,11 @@ from types import ModuleType
 from typing import Final
 
 from tests.chaos import (
+    bare_container,
     broken_reload,
     changed_clock,
     few_descriptors,
+    first_process,
     full_backlog,
     full_disk,
     idle_connections,
@@ -47,6 +49,8 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S15": unread_response,
     "S16": changed_clock,
     "S17": log_rotation,
+    "S18": bare_container,
+    "S19": first_process,
 }
 
 
