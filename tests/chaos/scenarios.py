@@ -20,8 +20,10 @@ from tests.chaos import (
     large_upload,
     log_rotation,
     out_of_memory,
+    preloading,
     reloads,
     resets,
+    signal_storm,
     slow_clients,
     stuck_workers,
     unread_response,
@@ -51,6 +53,8 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S17": log_rotation,
     "S18": bare_container,
     "S19": first_process,
+    "S20": signal_storm,
+    "S21": preloading,
 }
 
 
