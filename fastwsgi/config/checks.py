@@ -8,10 +8,12 @@ effects.
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
 from fastwsgi.errors import ConfigError
@@ -19,6 +21,7 @@ from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
 
 MOST_REQUEST_FIELDS: Final = 32768
+LARGEST_ID: Final = 2**32 - 2  # of a user or a group; the next one means "unchanged" to the kernel
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 Execution = Literal["inline", "threads", "gevent"]
@@ -207,3 +210,48 @@ def field_value(value: object) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"takes printable ASCII text, not {text!r}")
     return text
+
+
+def mode_mask(value: object) -> int:
+    """A mask of permissions; what begins with 0 is octal, as in a shell."""
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = int(re.sub("^0(?=[0-9])", "0o", text), 0)
+        except ValueError:
+            raise ValueError(f"takes a mask such as 022, not {text!r}") from None
+    return integer(value)
+
+
+def user_id(value: object) -> int:
+    """The id of a user named or numbered; None is who runs the server. ConfigError if unknown."""
+    try:
+        return (
+            os.geteuid()
+            if value is None
+            else numbered(value, lambda name: pwd.getpwnam(name).pw_uid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no user {value!r} on this system") from None
+
+
+def group_id(value: object) -> int:
+    """The id of a group named or numbered; None is the server's. ConfigError if unknown."""
+    try:
+        return (
+            os.getegid()
+            if value is None
+            else numbered(value, lambda name: grp.getgrnam(name).gr_gid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no group {value!r} on this system") from None
+
+
+def numbered(value: object, look_up: Callable[[str], int]) -> int:
+    """A number as it is; a name by `look_up`, which raises KeyError."""
+    if isinstance(value, str) and not value.strip().isdecimal():
+        return look_up(value.strip())
+    number = integer(value)
+    if number > LARGEST_ID:
+        raise ValueError(f"takes a name or a number up to {LARGEST_ID}, not {number}")
+    return number

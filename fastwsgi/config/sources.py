@@ -156,6 +156,11 @@ class Sources:
         self._default_files = default_files
         self._lasting_warnings = warnings
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment as it was at the start."""
+        return self._environ
+
     @classmethod
     def of_command_line(
         cls, words: Sequence[str], environ: Mapping[str, str], prog: str

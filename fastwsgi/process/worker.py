@@ -40,6 +40,7 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.process.privileges import drop
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
@@ -110,6 +111,7 @@ class Worker:
         faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
+        drop(self.settings)
         self.die_with_the_master()
         enter_folder(self.settings)
         prepare(self.settings)

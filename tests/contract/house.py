@@ -68,6 +68,8 @@ SEE_SETTINGS: Final = frozenset(
 # (module, what it imports inside a function) → reason.
 FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi", "fastwsgi.process.program"): "every module imports the package first",
+    ("fastwsgi.__main__", "fastwsgi.process.program"): "the signals are taken first",
+    ("fastwsgi.__main__", "fastwsgi.errors"): "the signals are taken first",
     (
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
