@@ -27,6 +27,7 @@ from tests.chaos import (
     slow_clients,
     stuck_workers,
     unread_response,
+    upgrades,
 )
 from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
@@ -38,6 +39,7 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S1": reloads,
     "S2": broken_reload,
     "S3": full_backlog,
+    "S4": upgrades,
     "S5": killed_workers,
     "S6": killed_master,
     "S7": stuck_workers,
