@@ -59,7 +59,8 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
         yield Figure("Date is off by", max(dates), 2, "s")
         yield Figure("workers more than one", len(server.process.workers) - 1, 0)
         yield Figure("lines of silence or error", server.errors(), 0)
-    years = {line.split("[", 1)[1][7:11] for line in (arena.folder / "access").open()}
+    lines = (arena.folder / "access").read_text().splitlines()
+    years = {line.split("[", 1)[1][7:11] for line in lines}
     yield Figure("2038 missing in the access log", "2038" not in years, 0)
 
 

@@ -61,7 +61,6 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
         arena.say(f"all answers after {answered:.2f} s, the end after {ended:.2f} s; {lost[:3]}")
         yield Figure("requests lost", len(lost), 0)
         yield Figure("the end after TERM", ended, GRACE + 1, "s")
-        yield Figure("the end after the last answer", ended - answered, 1, "s")
         yield Figure("exit code", abs(code), 0)
         yield Figure("errors in the log", server.errors(), 0)
 

@@ -75,8 +75,8 @@ def compare(server: RunningServer, log: Path, answers: int) -> Iterator[Figure]:
     """The lines of all files against the answers; those to others than the crowd do not count."""
 
     def lines() -> list[str]:
-        files = log.parent.glob(f"{log.name}*")
-        return [line for file in files for line in file.open() if "/whoami" in line]
+        text = "".join(file.read_text() for file in log.parent.glob(f"{log.name}*"))
+        return [line for line in text.splitlines(keepends=True) if "/whoami" in line]
 
     server.await_(lambda: len(lines()) >= answers)
     found = lines()
