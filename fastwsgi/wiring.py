@@ -166,6 +166,8 @@ class Server:
         self._http.drain()
         if self._preambles is not None:
             self._preambles.drain()
+        # Idle connections are let go in a second, and so is the next time that somebody looks.
+        self.reactor.sweep()
         while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
@@ -352,7 +354,7 @@ def run_inline(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
 ) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
-    return Inline(app, report_application_error)
+    return Inline(app, reporter(on_worn_out))
 
 
 def run_in_threads(
@@ -371,7 +373,7 @@ def run_in_threads(
 
     return Threads(
         app,
-        report_application_error,
+        reporter(on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -393,7 +395,7 @@ def run_in_greenlets(
 
     return Greenlets(
         app,
-        report_application_error,
+        reporter(on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -460,6 +462,18 @@ def report_overdue(
         where,
         stack.rstrip(),
     )
+
+
+def reporter(on_worn_out: OnWornOut) -> Callable[[dict[str, Any], BaseException | str], None]:
+    """Return what reports the application's mistakes, and has a worker replaced that is out of memory."""
+
+    def report(environ: dict[str, Any], error: BaseException | str) -> None:
+        report_application_error(environ, error)
+        if isinstance(error, MemoryError) and on_worn_out is not None:
+            log.error("The worker is out of memory and is replaced")
+            on_worn_out()
+
+    return report
 
 
 def report_application_error(environ: dict[str, Any], error: BaseException | str) -> None:

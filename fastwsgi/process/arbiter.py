@@ -78,7 +78,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
+ANSWER_SECONDS: Final = 0.5  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -709,6 +709,7 @@ class Arbiter(ServerFace):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
                 send(child.pid, TIMEOUT)
+                send(child.pid, signal.SIGCONT)  # a process that somebody stopped answers nothing
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""

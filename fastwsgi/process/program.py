@@ -13,7 +13,8 @@ from fastwsgi.config import application
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
-from fastwsgi.process.arbiter import Arbiter
+from fastwsgi.process.arbiter import SIGNALS, Arbiter
+from fastwsgi.process.signals import handlers_kept
 from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.wiring import secure
 
@@ -95,7 +96,8 @@ def run_application(app: object, words: Mapping[str, object]) -> None:
         raise ConfigError(f"fastwsgi.run serves a WSGI application, not {app!r}")
     defaults = {"bind": address(RUN_HOST, RUN_PORT)}
     sources = Sources([(RUN_SOURCE, layer)], os.environ, defaults=[(RUN_SOURCE, defaults)])
-    Arbiter(sources, sources.read(), load).run()
+    with handlers_kept(SIGNALS):
+        Arbiter(sources, sources.read(), load).run()
 
 
 def as_settings(words: Mapping[str, object]) -> dict[str, object]:
