@@ -352,6 +352,9 @@ cdef class Http1:
         while self.first != NULL:
             connection = <Connection>self.first
             connection.lose()
+        # The collector would drop the owner of the buffer without releasing it.
+        PyBuffer_Release(&self.heartbeat)
+        self.heartbeat.buf = NULL
 
 
 @cython.final

@@ -82,7 +82,7 @@ def size(value: object) -> int:
     if isinstance(value, str):
         found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
         if found is None:
-            raise ValueError(f"takes a number of bytes, as in 512M, not {value!r}")
+            raise MalformedError(f"takes a number of bytes, as in 512M, not {value!r}")
         return int(found[1]) << (10 * " KMG".index(found[2] or " "))
     return integer(value)
 
@@ -326,6 +326,16 @@ def absolute_folder(value: object) -> str:
 def optional_folder(value: object) -> str | None:
     """The absolute path of a folder that is there, or None, which "" is too."""
     return None if value in (None, "") else absolute_folder(value)
+
+
+def paste_target(value: object) -> str | None:
+    """The absolute path of a file that is there, with #NAME where one of its applications is named."""
+    if value is None:
+        return None
+    path, mark, name = string(value).partition("#")
+    if not os.path.isfile(path):
+        raise ValueError(f"takes a file, or FILE#NAME, and there is no file {path!r}")
+    return f"{os.path.abspath(path)}{mark}{name}"
 
 
 def field_value(value: object) -> str:

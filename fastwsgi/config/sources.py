@@ -82,7 +82,11 @@ class Sources:
 
     @classmethod
     def of_command_line(
-        cls, words: Sequence[str], environ: Mapping[str, str], prog: str
+        cls,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        prog: str,
+        application: Sequence[Layer] = (),
     ) -> Sources:
         """The sources of a server started by a command. Raises UsageError."""
         layers: list[Layer] = []
@@ -94,27 +98,50 @@ class Sources:
             values = {**values, "wsgi_app": positional[0]}
         layers.append((COMMAND_LINE, values))
         warnings = [surplus(positional)] if len(positional) > 1 else []
-        return cls(layers, environ, default_files=DEFAULT_FILES, warnings=warnings)
+        return cls(
+            layers,
+            environ,
+            application=application,
+            default_files=DEFAULT_FILES,
+            warnings=warnings,
+        )
 
     def read(self) -> Settings:
         """The settings as they stand now. ConfigError names the source of what is wrong.
 
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
-        self.warnings = list(self._lasting_warnings)
         try:
             os.chdir(self.folder)
         except OSError as error:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = [*self._defaults, *environment_defaults(self._environ), *self._application]
-        above = [*environment_settings(self._environ), *self._layers]
-        if location := self._config_file(above):
-            layers += self._known(files.read(location))
-        settings = Settings([*layers, *above])
+        layers = self.layers()
+        settings = Settings(layers)
+        if settings.paste is not None:
+            # Only there is configparser needed.
+            from fastwsgi.config import paste  # noqa: PLC0415
+
+            settings = Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
         self.warnings += settings.remarks
         return settings
+
+    def layers(self) -> list[Layer]:
+        """What each source says now, lowest first; of a configuration file, from the present folder."""
+        self.warnings = list(self._lasting_warnings)
+        above = [*environment_settings(self._environ), *self._layers]
+        location = self._config_file(above)
+        file = self._known(files.read(location)) if location else []
+        said = [*self._application, *file, *above]
+        # A PORT that is none is no mistake where nobody asks for it.
+        names = {name for _, layer in said for name in layer}
+        platform = [
+            (source, layer)
+            for source, layer in environment_defaults(self._environ)
+            if names.isdisjoint(layer)
+        ]
+        return [*self._defaults, *platform, *said]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):

@@ -395,6 +395,7 @@ class Arbiter(ServerFace):
         """In the child, with the signals blocked: execute the command of this server anew."""
         try:
             self.signals.abandon()
+            hooks.require(self.settings, "pre_exec", self)
             upgrade.forget_handlers(self.signals.numbers)
             hooks.require(self.settings, "pre_exec", self)
             fds = self.generation.sockets.filenos()
@@ -595,10 +596,10 @@ class Arbiter(ServerFace):
         if slot is None:
             self.postpone_boots("there is no slot left for another worker")
             return
-        flush_streams()
         try:
             worker = self.make_worker(generation, seat, slot)
             hooks.require(generation.settings, "pre_fork", self, worker)
+            flush_streams()
             with self.signals.blocked():
                 pid = fork()
                 if pid == 0:

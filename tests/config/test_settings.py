@@ -50,6 +50,8 @@ DEFAULTS = {
     "print_config": False,
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
+    "paste": None,
+    "raw_paste_global_conf": (),
     "request_streaming": False,
     "health_log": False,
     "health_path": None,

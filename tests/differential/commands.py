@@ -224,10 +224,22 @@ CASES: Final = (
     options("variables", "-e A=1 -e B=x=y --env C="),
     Case("no application", "gunicorn -w 2"),
     Case("an application of a file", "gunicorn", {"gunicorn.conf.py": "wsgi_app = 'a:b'"}),
+    Case("paste", "gunicorn --paste site.ini -b :1", {"site.ini": "[app:main]\n"}),
+    Case("paste by its other name", "gunicorn --paster=site.ini#x", {"site.ini": "[app:main]\n"}),
+    Case(
+        "paste with loggers", "gunicorn --paste site.ini", {"site.ini": "[loggers]\nkeys = root\n"}
+    ),
+    Case("paste that is not there", "gunicorn --paste site.ini"),
+    Case(
+        "paste with values",
+        "gunicorn --paste x.ini --paste-global a=b --paste-global c=d",
+        {"x.ini": ""},
+    ),
     Case("two applications", "gunicorn one:app two:app"),
     # What the environment says.
     options("PORT", "", PORT="5000"),
     options("PORT below bind", "-b :1", PORT="5000"),
+    options("PORT that is none below bind", "-b :1", PORT="tcp://10.0.0.1:80"),
     options("WEB_CONCURRENCY", "", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY below workers", "-w 2", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY empty", "", WEB_CONCURRENCY=""),

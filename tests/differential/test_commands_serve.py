@@ -52,3 +52,22 @@ def test_a_command_line_serves(line: str, tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "wsgi_config.py").write_text("bind = '127.0.0.1:0'\nworkers = 2\n")
     server = serve(*words, cwd=tmp_path)
     assert server.get("/") == (200, b"served")
+
+
+def test_what_is_otherwise_is_said_at_the_start(tmp_path: Path, serve: Serve) -> None:
+    (tmp_path / "main.py").write_text(APP)
+    words = (
+        "--dirty-workers",
+        "2",
+        "--no-control-socket",
+        "-k",
+        "meinheld.gmeinheld.MeinheldWorker",
+    )
+    server = serve("main", *words, "-b", "127.0.0.1:0", cwd=tmp_path)
+    for line in (
+        "dirty_workers = 2: without effect, as there are no dirty workers here",
+        "control_socket_disable = True: without effect",
+        "worker_class = meinheld.gmeinheld.MeinheldWorker: there is no meinheld here, and sync takes",
+    ):
+        assert server.log.count(rf"\[WARNING\] {line}") == 1
+    assert server.get("/") == (200, b"served")

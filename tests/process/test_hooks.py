@@ -228,6 +228,30 @@ def test_greenlets_get_their_hooks(serve: Serve, site: Path) -> None:
     assert said(server).count("1 worker_int") == 1
 
 
+def test_an_upgrade_calls_its_hook_in_the_process_that_becomes_the_new_master(
+    serve: Serve, site: Path
+) -> None:
+    configure(site, "def pre_exec(server): say('exec', os.getpid(), server.pid == os.getppid())")
+    server = serve("app:app", *LOCAL, cwd=site)
+    server.wait_for("Ready")
+    server.signal(signal.SIGUSR2)
+    successor = int(server.wait_for(r"HOOK exec (\d+) True$")[1])
+    server.wait_for(rf"\[{successor}\] \[INFO\] Ready")
+    server.signal(signal.SIGTERM)
+    server.wait_for("Master has been promoted")
+    os.kill(successor, signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_an_upgrade_without_its_hook_is_none(serve: Serve, site: Path) -> None:
+    configure(site, failing("pre_exec"))
+    server = serve("app:app", *LOCAL, cwd=site)
+    server.wait_for("Ready")
+    server.signal(signal.SIGUSR2)
+    server.wait_for(r"\[ERROR\] The new master cannot be started: the hook pre_exec failed:")
+    assert server.get("/")[0] == 200
+
+
 # -- time limits
 
 
