@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from fastwsgi.config.checks import MalformedError
+from fastwsgi.config.named_as_gunicorn import NamedAsGunicorn
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -54,6 +55,7 @@ class Settings(
     ProcessNaming,
     Hooks,
     Accepted,
+    NamedAsGunicorn,
 ):
     """The final values, each an attribute of its own type.
 
@@ -96,6 +98,8 @@ class Settings(
     def effective_class(self) -> str:
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    worker_class_str = effective_class  # gunicorn's name for it
 
     @property
     def is_ssl(self) -> bool:

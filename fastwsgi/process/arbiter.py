@@ -52,8 +52,9 @@ from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import (
     enter_folder,
     prepare,
-    replace_variables,
     require_execution,
+    set_variables,
+    take_back_variables,
 )
 from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
@@ -160,7 +161,7 @@ class Arbiter(ServerFace):
     def start(self) -> bool:
         """Up to the first fork. False where a signal came first that ends the server."""
         settings = self.settings
-        replace_variables(settings, settings, self.sources.environ)
+        set_variables(settings)
         hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
@@ -444,7 +445,7 @@ class Arbiter(ServerFace):
         self.log.info("Hang up: Master%s", self.succession.suffix)
         self.notifier.reloading()
         try:
-            self.begin_generation(self.sources.read())
+            self.begin_generation(self.read_settings())
             hooks.call(self.settings, "on_reload", self)
         except ConfigError as error:
             with contextlib.suppress(ConfigError):
@@ -455,6 +456,14 @@ class Arbiter(ServerFace):
         """Say why all stays as it was."""
         self.log.error("Not reloaded, going on as before: %s", why)
         self.notifier.ready("Not reloaded")
+
+    def read_settings(self) -> Settings:
+        """As at the start: what a configuration file computes of a variable does not grow with each reload."""
+        take_back_variables(self.settings, self.sources.environ)
+        try:
+            return self.sources.read()
+        finally:
+            set_variables(self.settings)
 
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
@@ -489,7 +498,8 @@ class Arbiter(ServerFace):
 
     def change_settings(self, settings: Settings, count: int) -> None:
         """The settings of the master are now these; there were `count` workers before."""
-        replace_variables(self.settings, settings, self.sources.environ)
+        take_back_variables(self.settings, self.sources.environ)
+        set_variables(settings)
         self.settings = settings
         hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
 

@@ -458,3 +458,13 @@ def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) 
 
 def test_the_defaults_are_worth_no_remark() -> None:
     assert Settings().remarks == []
+
+
+def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
+    settings = of(bind="a:1,unix:/x,fd://3", raw_env=["A=1", "B=c=d"], threads=2, proc_name="p")
+    assert settings.address == [("a", 1), "/x", 3]
+    assert settings.env == {"A": "1", "B": "c=d"}
+    assert (settings.is_ssl, settings.worker_class_str) == (False, "gthread")
+    assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
+    assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
+    assert settings.settings.keys() == Settings.ROWS.keys()

@@ -141,6 +141,23 @@ def child_exit(server, worker):
     server.wait_for(r"HOOK variable None$")
 
 
+def test_variables_do_not_grow_with_each_reload(serve: Serve, site: Path) -> None:
+    configure(
+        site,
+        """
+raw_env = ["LEVEL=" + os.environ["LEVEL"] + "x"]
+
+def on_reload(server): say("reload", server.cfg.env["LEVEL"], os.environ["LEVEL"])
+""",
+    )
+    server = serve("app:app", *LOCAL, cwd=site, env={"LEVEL": "y"})
+    for count in (1, 2):
+        server.wait_for(r"Ready" if count == 1 else "Reloaded")
+        server.signal(signal.SIGHUP)
+        server.wait_for(r"HOOK reload yx yx$", count=count)
+    assert server.get("/env?LEVEL")[1] == b"yx"
+
+
 def test_the_objects_have_what_hooks_look_for(serve: Serve, site: Path) -> None:
     configure(
         site,
