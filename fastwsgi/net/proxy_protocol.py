@@ -104,8 +104,8 @@ def read_text(line: bytes) -> Client:
 
 
 def binary_length(header: bytes | bytearray) -> int:
-    """The bytes of a header of version 2 whose fixed part is here."""
-    return FIXED + int.from_bytes(header[14:FIXED], "big")
+    """The bytes of a header of version 2, as far as its beginning tells."""
+    return FIXED if len(header) < FIXED else FIXED + int.from_bytes(header[14:FIXED], "big")
 
 
 def read_binary(header: bytes) -> Client:
@@ -291,7 +291,8 @@ class Preamble:
 
     def _leave(self) -> int:
         self._shared.release(self)
-        return self._sock.detach()
+        self._sock.detach()
+        return self.fd
 
     def _look(self, *, ended: bool) -> dict[str, Any] | Verdict | None:
         """What the environ gets, why to refuse, or None to wait. An OSError ends the connection."""
@@ -325,17 +326,15 @@ class Preamble:
         return self._understood(read_text, self._sock.recv(length, socket.MSG_DONTWAIT))
 
     def _take_binary(self) -> dict[str, Any] | Verdict | None:
-        header, length = self._header, FIXED
-        while len(header) < length:
+        header = self._header
+        while missing := binary_length(header) - len(header):
             try:
-                data = self._sock.recv(length - len(header), socket.MSG_DONTWAIT)
+                data = self._sock.recv(missing, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return None
             if not data:
                 return Verdict.BAD_PROXY_HEADER
             header += data
-            if len(header) >= FIXED:
-                length = binary_length(header)
         return self._understood(read_binary, bytes(header))
 
     def _understood(
