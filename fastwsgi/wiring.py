@@ -19,11 +19,11 @@ from fastwsgi._body import RequestBody
 from fastwsgi._clock import Clock
 from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
-from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._exchange import Exchange
 from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import Http1
 from fastwsgi._threads import Threads
-from fastwsgi._wsgi import FileWrapper, Inline
+from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
     from fastwsgi.net.arrivals import Arrivals
     from fastwsgi.net.tls import Certificate, Endpoint
+    from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
+OnDone = Callable[[Exchange], object]
 
 log = logging.getLogger("fastwsgi.error")
 
@@ -171,13 +173,15 @@ def build(
     on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
+    worker: object = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
-    one double: the monotonic time, in seconds, at which the last request was dispatched. Accepting
-    starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    one double: the monotonic time, in seconds, at which the last request was dispatched. `worker` is
+    what the hooks around requests get. Accepting starts here; nothing is answered before
+    `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
@@ -188,7 +192,12 @@ def build(
     else:
         reactor, wait = Reactor(clock), None
     server = Server(reactor, settings.worker_connections)
+    hooks = request_hooks(settings, worker)
+    if hooks is not None:
+        app = hooks.around(app)
     dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out)
+    if hooks is not None:
+        dispatcher.on_end = hooks.over
     if isinstance(dispatcher, Elsewhere):
         server.run_elsewhere(dispatcher)
     http = Http1(
@@ -217,7 +226,7 @@ def build(
         output_buffer_size=settings.output_buffer_size,
         max_requests=max_requests,
         heartbeat=heartbeat,
-        on_done=access_log(settings),
+        on_done=both(access_log(settings), None if hooks is None else hooks.answered),
         on_refusal=report_refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
@@ -251,7 +260,7 @@ def secure(settings: Settings) -> Endpoint | None:
         ca_certs=settings.ca_certs,
         cert_reqs=settings.cert_reqs,
         ciphers=settings.ciphers,
-        customise=None,
+        customise=settings.ssl_context and partial(settings.ssl_context, settings),
     )
 
 
@@ -270,7 +279,7 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "wsgi.multithread": settings.execution != "inline",
         "wsgi.multiprocess": settings.workers > 1,
         "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.file_wrapper": file_wrapper(settings),
         "wsgi.input_terminated": True,
         "SERVER_SOFTWARE": settings.server_header or "fastwsgi",
         "SERVER_NAME": host,
@@ -285,16 +294,25 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     }
 
 
+def file_wrapper(settings: Settings) -> Callable[..., Any]:
+    """Return what an application wraps an open file in: our own lets the kernel send it, wsgiref's reads it."""
+    if settings.sendfile:
+        return FileWrapper
+    from wsgiref.util import FileWrapper as ReadingWrapper
+
+    return ReadingWrapper
+
+
 def run_inline(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
     return Inline(app, report_application_error)
 
 
 def run_in_threads(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return the pool of threads that the settings want."""
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
@@ -321,7 +339,7 @@ def run_in_threads(
 
 def run_in_greenlets(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
     from fastwsgi.execution.gevent import end, spawn
 
@@ -356,6 +374,27 @@ def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
     from fastwsgi.observe.access_log import AccessLog
 
     return AccessLog(settings.access_log_format, logging.getLogger("fastwsgi.access"))
+
+
+def request_hooks(settings: Settings, worker: object) -> RequestHooks | None:
+    """Return what goes around each request, or None where nothing does."""
+    if settings.pre_request is None and settings.post_request is None:
+        return None
+    from fastwsgi.observe.request_hooks import RequestHooks
+
+    return RequestHooks(worker, settings.pre_request, settings.post_request, log)
+
+
+def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+    """Return what calls both, of two that may be None."""
+    if first is None or second is None:
+        return first or second
+
+    def call(exchange: Exchange) -> None:
+        first(exchange)
+        second(exchange)
+
+    return call
 
 
 def report_refusal(remote_addr: str, refusal: Refusal) -> None:

@@ -44,7 +44,7 @@ def parse(words: Sequence[str], prog: str) -> Words:
 
     SystemExit(0) once --help or --version is printed.
     """
-    found, rest = make_parser(prog).parse_known_args(list(words))
+    found, rest = make_parser(prog).parse_known_args([spelt_out(word) for word in words])
     values = {name: value for name, value in vars(found).items() if value is not None}
     positional: list[str] = values.pop("positional")
     for word in rest:
@@ -52,6 +52,17 @@ def parse(words: Sequence[str], prog: str) -> Words:
         if word.startswith("-") and " " not in word:
             raise UsageError(f"there is no option {word}{nearest(word)}; see {prog} --help")
     return Words(values, [*positional, *rest])
+
+
+def spelt_out(word: str) -> str:
+    """The flag of gunicorn's that `word` abbreviates, however many of our own it might be too."""
+    name, equals, value = word.partition("=")
+    flags = [flag for row in Settings.ROWS.values() for flag in row.flags if not row.ours]
+    meant = [flag for flag in (*flags, "--help", "--version") if flag.startswith(name)]
+    exact = any(name in row.flags for row in Settings.ROWS.values())
+    if exact or not name.startswith("--") or len(meant) != 1:
+        return word
+    return meant[0] + equals + value
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Final
 
 from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import Settings
@@ -18,6 +19,13 @@ A setting comes from, lowest first: its default and the environment (`PORT`, `WE
 [concurrency.md](concurrency.md) says which execution model to take when, and how the settings of load, time and health
 work together.
 """
+
+# Defaults that depend on who runs the server, and where.
+SURROUNDINGS: Final = {
+    "chdir": "the current folder",
+    "user": "the current user",
+    "group": "the current group",
+}
 
 
 def reference() -> str:
@@ -35,7 +43,7 @@ def reference() -> str:
 def line(row: Setting[object]) -> str:
     """One row of a table."""
     flags = ", ".join(f"`{flag}`" for flag in row.flags) or "file only"
-    default = "the current folder" if row.name == "chdir" else f"`{shown(row.default)}`"
+    default = SURROUNDINGS.get(row.name) or f"`{shown(row.default)}`"
     cells = [f"`{row.name}`", flags, default, row.text]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 

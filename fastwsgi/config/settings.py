@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
+from fastwsgi.config.checks import MalformedError
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -57,8 +58,8 @@ class Settings(
     """The final values, each an attribute of its own type.
 
     Made from layers, lowest first: pairs of a source and what it says, by setting name. A higher
-    layer replaces what a lower one says, lists too. Raises UsageError for a bad value from the
-    command line and ConfigError for one from anywhere else.
+    layer replaces what a lower one says, lists too. Raises ConfigError for a bad value, and as
+    gunicorn UsageError for what should be a number on a command line and is none.
     """
 
     ROWS: ClassVar[Mapping[str, Setting[object]]]
@@ -149,7 +150,8 @@ def check(name: str, value: object, source: str) -> object:
     except ValueError as error:
         on_command_line = source == COMMAND_LINE or source.endswith("_CMD_ARGS")
         words = row.flags[-1] if on_command_line and row.flags else f"the setting {name}"
-        kind = UsageError if on_command_line else ConfigError
+        misread = on_command_line and isinstance(error, MalformedError)
+        kind = UsageError if misread else ConfigError
         raise kind(f"{words} {error}{told(source)}") from None
     except ConfigError as error:
         raise type(error)(f"{error}{told(source)}") from None

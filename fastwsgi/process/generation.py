@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from fastwsgi.config.settings import Settings
+from fastwsgi.process.application import Application, Load
 from fastwsgi.process.sockets import Sockets
-from fastwsgi.process.worker import Load
 
 if TYPE_CHECKING:
     from fastwsgi.net.tls import Endpoint
@@ -19,14 +19,14 @@ class Generation:
     `count` is how many there should be, `begun` when it was made, in seconds of the monotonic clock.
     """
 
-    __slots__ = ("begun", "count", "endpoint", "load", "settings", "sockets")
+    __slots__ = ("app", "begun", "count", "endpoint", "settings", "sockets")
 
     def __init__(
         self, settings: Settings, sockets: Sockets, load: Load, endpoint: Endpoint | None
     ) -> None:
         self.settings = settings
         self.sockets = sockets
-        self.load = load
+        self.app = Application(settings, load)
         self.endpoint = endpoint
         self.count = settings.workers
         self.begun = time.monotonic()

@@ -69,10 +69,19 @@ SEE_SETTINGS: Final = frozenset(
 # (module, what it imports inside a function) → reason.
 FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi", "fastwsgi.process.program"): "every module imports the package first",
+    ("fastwsgi.__main__", "fastwsgi.process.program"): "the signals are taken first",
+    ("fastwsgi.__main__", "fastwsgi.errors"): "the signals are taken first",
     (
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
     ): "imports gevent, an optional extra",
+    ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
+    (
+        "fastwsgi.process.worker",
+        "fastwsgi.process.reloader",
+    ): "glob and more, for development only",
+    ("fastwsgi.process.reloader", "ctypes"): "an interpreter may have been built without it",
+    ("fastwsgi.config.functions", "inspect"): "slow to import, and few servers have hooks",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",
     ("fastwsgi.process.arbiter", "setproctitle"): "an optional extra that names the process",
 }

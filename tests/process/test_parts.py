@@ -172,7 +172,7 @@ def test_a_stale_pidfile_is_replaced(text: str, tmp_path: Path) -> None:
 
 def test_a_live_pidfile_is_refused_and_left(tmp_path: Path) -> None:
     (tmp_path / "x.pid").write_text(str(os.getppid()))
-    with pytest.raises(ConfigError, match=f"the process {os.getppid()}, which is running"):
+    with pytest.raises(ConfigError, match=f"Already running on PID {os.getppid()}"):
         Pidfile(str(tmp_path / "x.pid")).create()
     assert (tmp_path / "x.pid").read_text() == str(os.getppid())
 
@@ -195,6 +195,10 @@ def opened() -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
+def open_sockets(wanted: Settings, present: Sockets | None = None) -> Sockets:
+    return Sockets.open(wanted.bind, wanted, present)
+
+
 def port_of(sock: socket.socket) -> int:
     port: int = sock.getsockname()[1]
     return port
@@ -202,9 +206,9 @@ def port_of(sock: socket.socket) -> int:
 
 def test_a_reload_keeps_what_it_still_names(opened: contextlib.ExitStack, tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
-    one = Sockets.open(settings("127.0.0.1:0", f"unix:{path}"))
+    one = open_sockets(settings("127.0.0.1:0", f"unix:{path}"))
     opened.callback(one.close_except, None)
-    two = Sockets.open(settings("127.0.0.1:0"), one)
+    two = open_sockets(settings("127.0.0.1:0"), one)
     opened.callback(two.close_except, None)
     assert two.of_seat(0) == one.of_seat(0)[:1]
     kept, gone = one.of_seat(0)
@@ -217,19 +221,19 @@ def test_nothing_is_open_after_one_of_several_failed(tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(BindError, match="no interface of this machine has it"):
-        Sockets.open(settings(f"unix:{path}", "192.0.2.1:1"))
+        open_sockets(settings(f"unix:{path}", "192.0.2.1:1"))
     assert len(os.listdir("/proc/self/fd")) == before
     assert not path.exists()
 
 
 def test_an_address_named_twice_is_bound_once(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0", "127.0.0.1:0"))
+    sockets = open_sockets(settings("127.0.0.1:0", "127.0.0.1:0"))
     opened.callback(sockets.close_except, None)
     assert len(sockets.of_seat(0)) == 1
 
 
 def test_seats_have_sockets_of_their_own_on_one_port(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0", reuse_port=True))
+    sockets = open_sockets(settings("127.0.0.1:0", reuse_port=True))
     opened.callback(sockets.close_except, None)
     seats = [sockets.of_seat(seat)[0] for seat in (0, 2, 1)]
     assert len({sock.fileno() for sock in seats}) == 3
@@ -241,7 +245,7 @@ def test_seats_have_sockets_of_their_own_on_one_port(opened: contextlib.ExitStac
 
 
 def test_without_reuse_port_all_seats_share(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0"))
+    sockets = open_sockets(settings("127.0.0.1:0"))
     opened.callback(sockets.close_except, None)
     sockets.close_except_of(5)
     sockets.keep_seats(0)

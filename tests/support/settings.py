@@ -35,6 +35,9 @@ DEFAULTS: dict[str, object] = {
     "server_header": "fastwsgi",
     "is_ssl": False,
     "url_scheme": "http",
+    "sendfile": True,
+    "pre_request": None,
+    "post_request": None,
 }
 
 

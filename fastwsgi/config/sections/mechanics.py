@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
 from fastwsgi.config.checks import (
@@ -10,10 +11,13 @@ from fastwsgi.config.checks import (
     field_value,
     flag,
     flag_or_yes,
+    group_id,
+    mode_mask,
     optional_folder,
     optional_path,
     optional_string,
     present_folder,
+    user_id,
 )
 from fastwsgi.config.setting import Setting
 
@@ -66,6 +70,44 @@ class ServerMechanics:
         "--pid",
         metavar="FILE",
         text="The file to write the master's process id to.",
+    )
+    daemon = Setting(
+        flag,
+        False,
+        "-D",
+        "--daemon",
+        text="Leave the terminal and serve in the background. The command returns when the server listens.",
+    )
+    user = Setting(
+        user_id,
+        os.geteuid,
+        "-u",
+        "--user",
+        metavar="USER",
+        text="The user, by name or number, that the workers run as.",
+    )
+    group = Setting(
+        group_id,
+        os.getegid,
+        "-g",
+        "--group",
+        metavar="GROUP",
+        text="The group, by name or number, that the workers run as.",
+    )
+    initgroups = Setting(
+        flag,
+        False,
+        "--initgroups",
+        text="Give the workers all the groups that their user is a member of. Without it, a worker that"
+        " becomes another user has its group alone.",
+    )
+    umask = Setting(
+        mode_mask,
+        0,
+        "-m",
+        "--umask",
+        metavar="MASK",
+        text="What the files of unix sockets do not permit; octal where it begins with 0.",
     )
     tmp_upload_dir = Setting(
         optional_folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastwsgi.config.checks import integer, positive, seconds
+from fastwsgi.config.checks import integer, positive, process_count, seconds, size, thread_count
 from fastwsgi.config.setting import Setting
 from fastwsgi.config.worker_classes import known_worker_class, stand_in
 
@@ -15,12 +15,13 @@ class Workers:
     SECTION: ClassVar = "Workers"
 
     workers = Setting(
-        positive,
+        process_count,
         1,
         "-w",
         "--workers",
         metavar="INT",
-        text="The number of worker processes; $WEB_CONCURRENCY unless set.",
+        text="The number of worker processes; auto: as many as CPUs can be used, by affinity and by the"
+        " quota of the control group. $WEB_CONCURRENCY unless set.",
     )
     worker_class = Setting(
         known_worker_class,
@@ -33,7 +34,7 @@ class Workers:
         remark=stand_in,
     )
     threads = Setting(
-        positive,
+        thread_count,
         1,
         "--threads",
         metavar="INT",
@@ -78,6 +79,24 @@ class Workers:
         metavar="INT",
         text="Up to this many requests more, chosen at random for each worker, so that not all are"
         " replaced at once.",
+    )
+    max_rss = Setting(
+        size,
+        0,
+        "--max-rss",
+        metavar="BYTES",
+        text="Replace a worker that has more memory resident than this, looked at once a second; as in"
+        " 512M, with K, M or G. 0 never.",
+        ours=True,
+    )
+    max_lifetime = Setting(
+        seconds,
+        0,
+        "--max-lifetime",
+        metavar="SECONDS",
+        text="Replace a worker after this many seconds and up to a tenth more, chosen at random for each"
+        " worker, so that not all are replaced at once. 0 never.",
+        ours=True,
     )
     timeout = Setting(
         integer,
