@@ -306,7 +306,7 @@ def secure(settings: Settings) -> Endpoint | None:
         ca_certs=settings.ca_certs,
         cert_reqs=settings.cert_reqs,
         ciphers=settings.ciphers,
-        customise=None,
+        customise=settings.ssl_context and partial(settings.ssl_context, settings),
     )
 
 

@@ -64,14 +64,8 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (
-            addresses,
-            assignments,
-            certificates,
-            listed,
-            paths_or_patterns,
-            strings,
-        )
+        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
+        self.repeated = check in lists
         self._remark = remark
         self._default = default
 

@@ -66,9 +66,6 @@ THE_MASTERS: Final = (
     signal.SIGWINCH,
 )
 
-# What the loop calls of its own, besides compiled code: TLS is OpenSSL by way of the module ssl.
-OF_THE_SERVER: Final = ("fastwsgi.", "ssl")
-
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
 
@@ -320,8 +317,13 @@ def make_reloader(settings: Settings) -> Reloader | None:
 
 
 def is_ours(module: str) -> bool:
-    """Whether code of the server's own is in `module`, other than what stands around an application."""
-    return module.startswith(OF_THE_SERVER) and module != "fastwsgi.observe.request_hooks"
+    """Whether code of the server's own is in `module`, other than what stands around an application.
+
+    The loop calls OpenSSL by way of the module ssl.
+    """
+    if module == "ssl":
+        return True
+    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 
 def leave(code: int) -> NoReturn:
