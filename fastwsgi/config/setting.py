@@ -8,6 +8,7 @@ from typing import Generic, TypeVar, overload
 from fastwsgi.config.checks import (
     addresses,
     assignments,
+    certificates,
     flag,
     flag_or_yes,
     listed,
@@ -63,7 +64,8 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (addresses, assignments, listed, paths_or_patterns, strings)
+        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
+        self.repeated = check in lists
         self._remark = remark
         self._default = default
 
