@@ -69,8 +69,9 @@ class BaseApplication:
     def do_load_config(self) -> None:
         """Read all settings; where they are wrong, end the program."""
         try:
-            self.reload()
-            Settings(self.cfg.layers)
+            with standing_in():
+                self.reload()
+                Settings(self.cfg.layers)
         except Exception as error:
             end_program(error)
 

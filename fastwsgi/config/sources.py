@@ -30,6 +30,7 @@ from fastwsgi.config import cli, files
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES: Final = ("GUNICORN_CMD_ARGS", "FASTWSGI_CMD_ARGS")
@@ -117,15 +118,19 @@ class Sources:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = self.layers()
-        settings = Settings(layers)
-        if settings.paste is not None:
-            # Only there is configparser needed.
-            from fastwsgi.config import paste  # noqa: PLC0415
-
-            settings = Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
+        with standing_in():  # for the file, and for functions that are given by their names
+            settings = self.settle(self.layers())
         self.warnings += settings.remarks
         return settings
+
+    def settle(self, layers: Sequence[Layer]) -> Settings:
+        settings = Settings(layers)
+        if settings.paste is None:
+            return settings
+        # Only there is configparser needed.
+        from fastwsgi.config import paste  # noqa: PLC0415
+
+        return Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
 
     def layers(self) -> list[Layer]:
         """What each source says now, lowest first; of a configuration file, from the present folder."""

@@ -50,6 +50,13 @@ def test_a_configuration_file_and_an_application_find_them(program: Program, sit
         assert server.get("/") == (200, b"hello")
 
 
+def test_a_hook_that_is_named_finds_them(program: Program, site: Path) -> None:
+    (site / "hooks.py").write_text(ALIASES + "def ready(server):\n    server.log.info('hooked')\n")
+    (site / "gunicorn.conf.py").write_text("bind = '127.0.0.1:0'\nwhen_ready = 'hooks.ready'\n")
+    with program("from fastwsgi.__main__ import main; main()", "app:app") as server:
+        server.wait_for("hooked")
+
+
 def test_they_are_there_only_while_something_is_loaded(lonely: Lonely, site: Path) -> None:
     (site / "plain.py").write_text("app = print")
     source = (

@@ -200,6 +200,7 @@ CASES: Final = (
     options("a mask in octal", "-m 022"),
     options("a mask in decimal", "-m 22"),
     options("a mask as Python writes it", "--umask 0o22"),
+    options("a mask that is none", "-m x"),
     options("a mode of the control socket", "--control-socket-mode 0660"),
     options("sync with threads", "--threads 2"),
     options("sync with no thread", "--threads 0"),
