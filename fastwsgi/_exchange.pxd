@@ -29,6 +29,7 @@ cdef class Exchange:
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
     cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef bint waiting                 # for the client, in `wait`
+    cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef Exchange next                # of those that wait for a thread
     cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
     cdef readonly int64_t waited      # milliseconds it waited for one

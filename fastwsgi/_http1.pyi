@@ -4,6 +4,7 @@ from typing import Any, BinaryIO, final
 from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._tls import Transport
 from fastwsgi.errors import REASONS as REASONS
 from fastwsgi.errors import REFUSALS as REFUSALS
 from fastwsgi.errors import Refusal
@@ -62,6 +63,7 @@ class Http1:
         address: Any,
         *,
         extra: dict[str, Any] | None = None,
+        transport: Transport | None = None,
     ) -> Connection: ...
     def refuse(self, environs: EnvironBuilder, fd: int, address: Any, verdict: int) -> None: ...
     def take_returned(self) -> None: ...

@@ -86,6 +86,7 @@ cpdef enum Verdict:
     NO_STORAGE = -64
     BAD_PROXY_HEADER = -65            # said by what comes before the first request
     PROXY_HEADER_FORBIDDEN = -66
+    NOT_TLS = -67
     AMBIGUOUS_FIELD_NAME = -70        # from here on: said by what builds the environ
     CONTRADICTORY_SCHEMES = -71
     OUTSIDE_SCRIPT_NAME = -72

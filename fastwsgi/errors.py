@@ -136,6 +136,7 @@ REFUSALS = {
     -64: Refusal(507, "there is no room to store the request body"),
     -65: Refusal(400, "the PROXY header is malformed"),
     -66: Refusal(403, "a PROXY header came from an address that proxy_allow_ips does not have"),
+    -67: Refusal(400, "a plain HTTP request arrived on a port that speaks TLS; use https"),
     -70: Refusal(400, "a field name has an underscore, and header_map refuses those"),
     -71: Refusal(400, "the headers of the proxy contradict each other on the scheme"),
     -72: Refusal(500, "the path does not lie under SCRIPT_NAME"),

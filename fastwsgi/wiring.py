@@ -20,11 +20,11 @@ from fastwsgi._body import RequestBody
 from fastwsgi._clock import Clock
 from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
-from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._exchange import Exchange
 from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
-from fastwsgi._wsgi import FileWrapper, Inline
+from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Factory, Listener
 from fastwsgi.net.peers import Peers
@@ -34,12 +34,15 @@ from fastwsgi.observe.error_stream import ErrorStream
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
     from fastwsgi.net.proxy_protocol import ProxyProtocol
+    from fastwsgi.net.tls import Certificate, Endpoint
+    from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
+OnDone = Callable[[Exchange], object]
 
 log = logging.getLogger("fastwsgi.error")
 
@@ -58,6 +61,7 @@ class Server:
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
         self._preambles: ProxyProtocol | None = None
+        self._endpoint: Endpoint | None = None
 
     @property
     def requests(self) -> int:
@@ -115,6 +119,12 @@ class Server:
         """Let connections of the listeners that follow begin with a PROXY header."""
         self._preambles = preambles
 
+    def speak_tls(self, endpoint: Endpoint) -> None:
+        """Let connections begin with the handshake of `endpoint`, which keeps its certificates fresh."""
+        self._endpoint = endpoint
+        endpoint.catch_up()
+        self.reactor.every_second(endpoint.check)
+
     def run_elsewhere(self, dispatcher: Elsewhere) -> None:
         """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
         self.elsewhere = dispatcher
@@ -145,7 +155,8 @@ class Server:
     def _connect(
         self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
     ) -> None:
-        self._http.connect(environs, fd, address, extra=extra or None)
+        transport = None if self._endpoint is None else self._endpoint.accept()
+        self._http.connect(environs, fd, address, extra=extra or None, transport=transport)
         if self.connections >= self._limit:
             self.adjust()
 
@@ -155,6 +166,8 @@ class Server:
         self._http.drain()
         if self._preambles is not None:
             self._preambles.drain()
+        # Idle connections are let go in a second, and so is the next time that somebody looks.
+        self.reactor.sweep()
         while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
@@ -167,17 +180,20 @@ def build(
     app: Callable[..., Any],
     sockets: list[socket.socket],
     *,
+    endpoint: Endpoint | None = None,
     max_requests: int = 0,
     on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
+    worker: object = None,
 ) -> Server:
-    """Return a server for `app` on bound `sockets`.
+    """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
-    one double: the monotonic time, in seconds, at which the last request was dispatched. Accepting
-    starts here; nothing is answered before `Server.run` or `Server.reactor.turn`.
+    one double: the monotonic time, in seconds, at which the last request was dispatched. `worker` is
+    what the hooks around requests get. Accepting starts here; nothing is answered before
+    `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
@@ -188,7 +204,12 @@ def build(
     else:
         reactor, wait = Reactor(clock), None
     server = Server(reactor, settings.worker_connections)
+    hooks = request_hooks(settings, worker)
+    if hooks is not None:
+        app = hooks.around(app)
     dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out)
+    if hooks is not None:
+        dispatcher.on_end = hooks.over
     if isinstance(dispatcher, Elsewhere):
         server.run_elsewhere(dispatcher)
     http = Http1(
@@ -217,7 +238,7 @@ def build(
         output_buffer_size=settings.output_buffer_size,
         max_requests=max_requests,
         heartbeat=heartbeat,
-        on_done=access_log(settings),
+        on_done=both(access_log(settings), None if hooks is None else hooks.answered),
         on_refusal=report_refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
@@ -237,6 +258,8 @@ def build(
                 server.adjust,
             )
         )
+    if endpoint is not None:
+        server.speak_tls(endpoint)
     for sock in sockets:
         environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
@@ -263,16 +286,40 @@ def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
     )
 
 
+def secure(settings: Settings) -> Endpoint | None:
+    """Return the TLS that the settings want, or None. Raises ConfigError.
+
+    To be called where the keys can be read: before the workers are forked.
+    """
+    if settings.certfile is None:
+        return None
+    from fastwsgi.net.tls import Certificate, Endpoint
+
+    def certificate(entry: str) -> Certificate:
+        certfile, _, keyfile = entry.partition(",")
+        return Certificate("sni", certfile.strip(), keyfile.strip() or None)
+
+    entries = (entry.partition("=") for entry in settings.sni)
+    return Endpoint(
+        Certificate("certfile", settings.certfile, settings.keyfile),
+        {host.lower(): certificate(files) for host, _, files in entries},
+        ca_certs=settings.ca_certs,
+        cert_reqs=settings.cert_reqs,
+        ciphers=settings.ciphers,
+        customise=settings.ssl_context and partial(settings.ssl_context, settings),
+    )
+
+
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     """What all environs of one listening socket have in common (PEP 3333), the rest as placeholders."""
     if sock.family == socket.AF_UNIX:
         # PEP 3333 wants both to be there; applications use the Host field before them.
-        host, port = "localhost", 80
+        host, port = "localhost", 443 if settings.is_ssl else 80
     else:
         host, port = sock.getsockname()[:2]
     return {
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": settings.url_scheme,
         "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
         "wsgi.errors": ErrorStream(log),
         "wsgi.multithread": settings.execution != "inline",
@@ -305,14 +352,14 @@ def file_wrapper(settings: Settings) -> Callable[..., Any]:
 
 def run_inline(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
-    return Inline(app, report_application_error)
+    return Inline(app, reporter(on_worn_out))
 
 
 def run_in_threads(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return the pool of threads that the settings want."""
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
@@ -326,7 +373,7 @@ def run_in_threads(
 
     return Threads(
         app,
-        report_application_error,
+        reporter(on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -339,7 +386,7 @@ def run_in_threads(
 
 def run_in_greenlets(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
-) -> Dispatcher:
+) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
     from fastwsgi.execution.gevent import end, spawn
 
@@ -348,7 +395,7 @@ def run_in_greenlets(
 
     return Greenlets(
         app,
-        report_application_error,
+        reporter(on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -376,6 +423,27 @@ def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
     return AccessLog(settings.access_log_format, logging.getLogger("fastwsgi.access"))
 
 
+def request_hooks(settings: Settings, worker: object) -> RequestHooks | None:
+    """Return what goes around each request, or None where nothing does."""
+    if settings.pre_request is None and settings.post_request is None:
+        return None
+    from fastwsgi.observe.request_hooks import RequestHooks
+
+    return RequestHooks(worker, settings.pre_request, settings.post_request, log)
+
+
+def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+    """Return what calls both, of two that may be None."""
+    if first is None or second is None:
+        return first or second
+
+    def call(exchange: Exchange) -> None:
+        first(exchange)
+        second(exchange)
+
+    return call
+
+
 def report_refusal(remote_addr: str, refusal: Refusal) -> None:
     """Log a request that was refused before the application saw it; a late client only for debugging."""
     level = logging.DEBUG if refusal.status == 408 else logging.WARNING
@@ -394,6 +462,18 @@ def report_overdue(
         where,
         stack.rstrip(),
     )
+
+
+def reporter(on_worn_out: OnWornOut) -> Callable[[dict[str, Any], BaseException | str], None]:
+    """Return what reports the application's mistakes, and has a worker replaced that is out of memory."""
+
+    def report(environ: dict[str, Any], error: BaseException | str) -> None:
+        report_application_error(environ, error)
+        if isinstance(error, MemoryError) and on_worn_out is not None:
+            log.error("The worker is out of memory and is replaced")
+            on_worn_out()
+
+    return report
 
 
 def report_application_error(environ: dict[str, Any], error: BaseException | str) -> None:

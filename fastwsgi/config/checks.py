@@ -8,8 +8,10 @@ effects.
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -20,6 +22,7 @@ from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
 
 MOST_REQUEST_FIELDS: Final = 32768
+LARGEST_ID: Final = 2**32 - 2  # of a user or a group; the next one means "unchanged" to the kernel
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
@@ -71,6 +74,16 @@ def permissions(value: object) -> int:
             return int(value, 8)
         except ValueError:
             raise MalformedError(f"takes an octal number such as 022, not {value!r}") from None
+    return integer(value)
+
+
+def size(value: object) -> int:
+    """A number of bytes; K, M and G stand for powers of 1024."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
+        if found is None:
+            raise MalformedError(f"takes a number of bytes, as in 512M, not {value!r}")
+        return int(found[1]) << (10 * " KMG".index(found[2] or " "))
     return integer(value)
 
 
@@ -188,14 +201,39 @@ def addresses(value: object) -> tuple[str, ...]:
 
 def listed(value: object) -> tuple[str, ...]:
     """A list, or one string for a list of one, in which a comma belongs to what it says."""
-    return (string(value),) if isinstance(value, str) else strings(value or ())
+    if not value:
+        return ()
+    return (string(value),) if isinstance(value, str) else strings(value)
+
+
+def paths_or_patterns(value: object) -> tuple[str, ...]:
+    """Files that are there, and patterns for glob, which need not match anything yet."""
+    found = tuple(os.path.abspath(entry) for entry in listed(value))
+    for path in found:
+        if not is_pattern(path) and not os.path.exists(path):
+            raise ValueError(f"takes files that are there and patterns, and there is no {path!r}")
+    return found
+
+
+def is_pattern(path: str) -> bool:
+    """Whether glob expands it."""
+    return any(sign in path for sign in "*?[")
+
+
+def certificates(value: object) -> tuple[str, ...]:
+    """Certificates by the name of a host, each as HOST=CERT,KEY, or HOST=CERT with the key in it."""
+    found = listed(value)
+    for entry in found:
+        if not re.fullmatch(r"(\*\.)?[^*=,\s]+=[^,]+(,[^,]+)?", entry):
+            raise ValueError(f"takes HOST=CERT,KEY, the host perhaps *.example.org, not {entry!r}")
+    return found
 
 
 def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415
 
-    found = strings(value or ())
+    found = () if value is None else strings(value)
     for block in found:
         try:
             block == "*" or ipaddress.ip_network(block)
@@ -206,7 +244,7 @@ def address_blocks(value: object) -> tuple[str, ...]:
 
 def protocol_list(value: object) -> tuple[str, ...]:
     """Versions of HTTP, each once: h1, h2."""
-    found = tuple(name.lower() for name in strings(value or ())) or ("h1",)
+    found = tuple(name.lower() for name in strings(value or "")) or ("h1",)
     if len(set(found)) != len(found) or not set(found) <= {"h1", "h2"}:
         raise ValueError(f"takes h1 and h2, each once, with a comma between them, not {value!r}")
     return found
@@ -254,11 +292,10 @@ def log_level(value: object) -> str:
 
 
 def log_format(value: object) -> str:
-    """Compiled to be checked; leading and trailing space belongs to it."""
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {value!r}")
-    compile_format(value)
-    return value
+    """Compiled to be checked."""
+    form = string(value)
+    compile_format(form)
+    return form
 
 
 def present_folder() -> str:
@@ -278,22 +315,27 @@ def present_folder() -> str:
         raise ConfigError("the folder to start in is gone; change to one that is there") from None
 
 
-def folder(value: object) -> str:
-    """The path of a folder that is there."""
-    path = string(value)
+def absolute_folder(value: object) -> str:
+    """The path of a folder that is there; relative to the one the server was started in, as "" is."""
+    path = os.path.abspath(string(value))
     if not os.path.isdir(path):
-        raise ValueError(f"takes a folder, and {path!r} is none")
+        raise ValueError(f"takes a folder, and {value!r} is none")
     return path
 
 
-def absolute_folder(value: object) -> str:
-    """What is relative is so to the folder the server was started in."""
-    return os.path.abspath(folder(value))
-
-
 def optional_folder(value: object) -> str | None:
-    """The absolute path of a folder that is there, or None."""
-    return None if value is None else absolute_folder(value)
+    """The absolute path of a folder that is there, or None, which "" is too."""
+    return None if value in (None, "") else absolute_folder(value)
+
+
+def paste_target(value: object) -> str | None:
+    """The absolute path of a file that is there, with #NAME where one of its applications is named."""
+    if value is None:
+        return None
+    path, mark, name = string(value).partition("#")
+    if not os.path.isfile(path):
+        raise ValueError(f"takes a file, or FILE#NAME, and there is no file {path!r}")
+    return f"{os.path.abspath(path)}{mark}{name}"
 
 
 def field_value(value: object) -> str:
@@ -331,3 +373,37 @@ def proxy_mode(value: object) -> str:
     words = {"false": "off", "0": "off", "none": "off", "true": "auto", "1": "auto"}
     word = value.strip().lower() if isinstance(value, str) else value
     return one_of("off", "v1", "v2", "auto", yes="auto")(words.get(str(word), word))
+
+
+def user_id(value: object) -> int:
+    """The id of a user named or numbered; None is who runs the server. ConfigError if unknown."""
+    try:
+        return (
+            os.geteuid()
+            if value is None
+            else numbered(value, lambda name: pwd.getpwnam(name).pw_uid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no user {value!r} on this system") from None
+
+
+def group_id(value: object) -> int:
+    """The id of a group named or numbered; None is the server's. ConfigError if unknown."""
+    try:
+        return (
+            os.getegid()
+            if value is None
+            else numbered(value, lambda name: grp.getgrnam(name).gr_gid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no group {value!r} on this system") from None
+
+
+def numbered(value: object, look_up: Callable[[str], int]) -> int:
+    """A number as it is; a name by `look_up`, which raises KeyError."""
+    if isinstance(value, str) and not value.strip().isdecimal():
+        return look_up(value.strip())
+    number = integer(value)
+    if number > LARGEST_ID:
+        raise ValueError(f"takes a name or a number up to {LARGEST_ID}, not {number}")
+    return number

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fastwsgi.config.blame import own_frames, own_traceback
 from fastwsgi.errors import ConfigError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 
 class File(NamedTuple):
@@ -30,9 +31,10 @@ class File(NamedTuple):
 def read(location: str) -> File:
     """Run what PATH, file:PATH or python:MODULE names. ConfigError has the traceback of what failed."""
     try:
-        if location.startswith("python:"):
-            return run_module(location, location.removeprefix("python:"))
-        return run_file(location, location.removeprefix("file:"))
+        with standing_in():
+            if location.startswith("python:"):
+                return run_module(location, location.removeprefix("python:"))
+            return run_file(location, location.removeprefix("file:"))
     except OSError as error:
         if error.filename != location.removeprefix("file:"):
             raise failure(location, error) from None

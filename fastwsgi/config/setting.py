@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, overload
 
-from fastwsgi.config.checks import addresses, assignments, flag, flag_or_yes, listed, strings
+from fastwsgi.config.checks import (
+    addresses,
+    assignments,
+    certificates,
+    flag,
+    flag_or_yes,
+    listed,
+    paths_or_patterns,
+    strings,
+)
 
 T = TypeVar("T")
 
@@ -55,7 +64,8 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (addresses, assignments, listed, strings)
+        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
+        self.repeated = check in lists
         self._remark = remark
         self._default = default
 
@@ -96,4 +106,6 @@ def shown(value: object) -> str:
     """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
     if isinstance(value, tuple):
         return repr(list(value))
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"<{value.__qualname__}()>"
     return value if isinstance(value, str) else repr(value)

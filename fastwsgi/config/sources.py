@@ -13,7 +13,7 @@ Laws:
 1. `read` gives the same answer in any folder and at any time, as long as the files are the same:
    it goes to the folder the server was started in, and sees the environment as it was then.
 2. A name in a configuration file that is no setting is not an error, as such files hold whatever
-   their authors needed; a misspelt setting, and one of gunicorn's that is not here, is warned of.
+   their authors needed; a misspelt setting is warned of.
 """
 
 from __future__ import annotations
@@ -43,100 +43,6 @@ PLATFORM: Final[Mapping[str, tuple[str, str]]] = {
 }
 # Of these an empty one is a value as in gunicorn: nobody is believed, no file is sent by sendfile.
 SPEAK_EMPTY: Final = frozenset({"FORWARDED_ALLOW_IPS", "SENDFILE"})
-
-# What gunicorn reads from a configuration file and this version does not know.
-NOT_HERE: Final = frozenset(
-    {
-        "asgi_disconnect_grace_period",
-        "asgi_lifespan",
-        "asgi_loop",
-        "ca_certs",
-        "capture_output",
-        "casefold_http_method",
-        "cert_reqs",
-        "certfile",
-        "child_exit",
-        "ciphers",
-        "control_socket",
-        "control_socket_disable",
-        "control_socket_mode",
-        "daemon",
-        "dirty_apps",
-        "dirty_graceful_timeout",
-        "dirty_post_fork",
-        "dirty_threads",
-        "dirty_timeout",
-        "dirty_worker_exit",
-        "dirty_worker_init",
-        "dirty_workers",
-        "disable_redirect_access_to_syslog",
-        "do_handshake_on_connect",
-        "dogstatsd_tags",
-        "enable_backlog_metric",
-        "enable_stdio_inheritance",
-        "forwarded_allow_ips",
-        "forwarder_headers",
-        "group",
-        "header_map",
-        "http2_cleartext",
-        "http2_initial_window_size",
-        "http2_max_concurrent_streams",
-        "http2_max_frame_size",
-        "http2_max_header_list_size",
-        "http_parser",
-        "http_protocols",
-        "initgroups",
-        "keyfile",
-        "logconfig",
-        "logconfig_dict",
-        "logconfig_json",
-        "logger_class",
-        "nworkers_changed",
-        "on_dirty_starting",
-        "on_exit",
-        "on_reload",
-        "on_starting",
-        "paste",
-        "permit_obsolete_folding",
-        "permit_unconventional_http_method",
-        "permit_unconventional_http_version",
-        "post_fork",
-        "post_request",
-        "post_worker_init",
-        "pre_exec",
-        "pre_fork",
-        "pre_request",
-        "protocol",
-        "proxy_allow_ips",
-        "proxy_protocol",
-        "raw_paste_global_conf",
-        "reload",
-        "reload_engine",
-        "reload_extra_files",
-        "root_path",
-        "secure_scheme_headers",
-        "sendfile",
-        "spew",
-        "ssl_context",
-        "ssl_version",
-        "statsd_host",
-        "statsd_prefix",
-        "strip_header_spaces",
-        "suppress_ragged_eofs",
-        "syslog",
-        "syslog_addr",
-        "syslog_facility",
-        "syslog_prefix",
-        "umask",
-        "user",
-        "uwsgi_allow_ips",
-        "websocket_max_message_size",
-        "when_ready",
-        "worker_abort",
-        "worker_exit",
-        "worker_int",
-    }
-)
 
 Layer = tuple[str, Mapping[str, object]]
 
@@ -169,9 +75,18 @@ class Sources:
         self._default_files = default_files
         self._lasting_warnings = warnings
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment as it was at the start."""
+        return self._environ
+
     @classmethod
     def of_command_line(
-        cls, words: Sequence[str], environ: Mapping[str, str], prog: str
+        cls,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        prog: str,
+        application: Sequence[Layer] = (),
     ) -> Sources:
         """The sources of a server started by a command. Raises UsageError."""
         layers: list[Layer] = []
@@ -183,27 +98,50 @@ class Sources:
             values = {**values, "wsgi_app": positional[0]}
         layers.append((COMMAND_LINE, values))
         warnings = [surplus(positional)] if len(positional) > 1 else []
-        return cls(layers, environ, default_files=DEFAULT_FILES, warnings=warnings)
+        return cls(
+            layers,
+            environ,
+            application=application,
+            default_files=DEFAULT_FILES,
+            warnings=warnings,
+        )
 
     def read(self) -> Settings:
         """The settings as they stand now. ConfigError names the source of what is wrong.
 
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
-        self.warnings = list(self._lasting_warnings)
         try:
             os.chdir(self.folder)
         except OSError as error:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = [*self._defaults, *environment_defaults(self._environ), *self._application]
-        above = [*environment_settings(self._environ), *self._layers]
-        if location := self._config_file(above):
-            layers += self._known(files.read(location))
-        settings = Settings([*layers, *above])
+        layers = self.layers()
+        settings = Settings(layers)
+        if settings.paste is not None:
+            # Only there is configparser needed.
+            from fastwsgi.config import paste  # noqa: PLC0415
+
+            settings = Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
         self.warnings += settings.remarks
         return settings
+
+    def layers(self) -> list[Layer]:
+        """What each source says now, lowest first; of a configuration file, from the present folder."""
+        self.warnings = list(self._lasting_warnings)
+        above = [*environment_settings(self._environ), *self._layers]
+        location = self._config_file(above)
+        file = self._known(files.read(location)) if location else []
+        said = [*self._application, *file, *above]
+        # A PORT that is none is no mistake where nobody asks for it.
+        names = {name for _, layer in said for name in layer}
+        platform = [
+            (source, layer)
+            for source, layer in environment_defaults(self._environ)
+            if names.isdisjoint(layer)
+        ]
+        return [*self._defaults, *platform, *said]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):
@@ -220,8 +158,6 @@ class Sources:
             source = file.source(name)
             if name in Settings.ROWS:
                 known.append((source, {name: value}))
-            elif name in NOT_HERE:
-                self.warnings.append(f"{source} sets {name}, which this version does not have yet")
             elif not callable(value) and not name.startswith("_") and (close := nearest(name)):
                 self.warnings.append(f"{source}: {name!r} is no setting; did you mean {close!r}?")
         return known
@@ -247,10 +183,12 @@ def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
 
 
 def options(name: str, text: str, prog: str) -> Mapping[str, object]:
-    """What a variable holding options says; they are quoted as in a shell. Raises UsageError."""
+    """What a variable holding options says; they are quoted as in a shell. Raises ConfigError."""
     try:
         return cli.parse(shlex.split(text), prog).values
-    except (ValueError, UsageError) as error:
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 
 

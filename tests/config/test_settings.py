@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastwsgi.config.sections.accepted import Accepted
+from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import COMMAND_LINE, DEFAULT_SOURCE, Settings
 from fastwsgi.errors import ConfigError, UsageError
 
@@ -19,6 +21,8 @@ DEFAULTS = {
     "worker_connections": 1000,
     "max_queue": 0,
     "queue_timeout": 0,
+    "max_rss": 0,
+    "max_lifetime": 0,
     "timeout": 30,
     "request_timeout": 0,
     "graceful_timeout": 30,
@@ -39,10 +43,15 @@ DEFAULTS = {
     "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     "errorlog": "-",
     "loglevel": "info",
+    "reload": False,
+    "reload_engine": "auto",
+    "reload_extra_files": (),
     "check_config": False,
     "print_config": False,
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
+    "paste": None,
+    "raw_paste_global_conf": (),
     "request_streaming": False,
     "health_log": False,
     "health_path": None,
@@ -56,6 +65,22 @@ DEFAULTS = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "on_starting": None,
+    "on_reload": None,
+    "when_ready": None,
+    "pre_fork": None,
+    "post_fork": None,
+    "post_worker_init": None,
+    "worker_int": None,
+    "worker_abort": None,
+    "pre_exec": None,
+    "pre_request": None,
+    "post_request": None,
+    "child_exit": None,
+    "worker_exit": None,
+    "nworkers_changed": None,
+    "on_exit": None,
+    "ssl_context": None,
     "forwarded_allow_ips": ("127.0.0.1", "::1"),
     "secure_scheme_headers": {
         "X-FORWARDED-PROTOCOL": "ssl",
@@ -93,10 +118,28 @@ DEFAULTS = {
     "dirty_timeout": 300,
     "dirty_threads": 1,
     "dirty_graceful_timeout": 30,
+    "on_dirty_starting": None,
+    "dirty_post_fork": None,
+    "dirty_worker_init": None,
+    "dirty_worker_exit": None,
     "spew": False,
     "control_socket": None,
     "control_socket_mode": 0o600,
     "control_socket_disable": False,
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
+    "daemon": False,
+    "user": os.geteuid(),
+    "group": os.getegid(),
+    "initgroups": False,
+    "umask": 0,
 }
 
 
@@ -163,7 +206,7 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("raw_env", ["A=1", "B="], ("A=1", "B=")),
         ("loglevel", "DEBUG", "debug"),
         ("loglevel", "warn", "warning"),
-        ("access_log_format", " %(h)s ", " %(h)s "),
+        ("access_log_format", " %(h)s ", "%(h)s"),
         ("server_header", "", ""),
         ("pidfile", None, None),
         ("worker_class", "eventlet", "eventlet"),
@@ -172,6 +215,17 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("drain_delay", " 5 ", 5),
         ("health_path", "/healthz", "/healthz"),
         ("health_path", None, None),
+        ("umask", "007", 0o7),
+        ("umask", "0o22", 0o22),
+        ("umask", "0x1F", 0x1F),
+        ("umask", "18", 18),
+        ("umask", 0o77, 0o77),
+        ("user", "root", 0),
+        ("user", " 65534", 65534),
+        ("user", 7, 7),
+        ("user", None, os.geteuid()),
+        ("group", "root", 0),
+        ("group", None, os.getegid()),
     ],
 )
 def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) -> None:
@@ -230,6 +284,14 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("server_header", "a\r\nb: c"),
         ("server_header", "é"),
         ("pidfile", 5),
+        ("umask", "99x"),
+        ("umask", "089"),
+        ("umask", -1),
+        ("user", "no such user"),
+        ("user", "-1"),
+        ("user", 2**32 - 1),
+        ("user", 1.5),
+        ("group", "no such group"),
         ("chdir", "/nowhere/at/all"),
         ("tmp_upload_dir", "/nowhere/at/all"),
         ("errorlog", None),
@@ -361,3 +423,48 @@ def test_the_folder_has_the_name_the_shell_has_for_it(
     ):
         monkeypatch.setenv("PWD", name)
         assert Settings().chdir == str(tmp_path / folder)
+
+
+OTHER = {
+    "protocol": None,  # refuses what is not its default
+    "uwsgi_allow_ips": "*",
+    "http_parser": "fast",
+    "http_protocols": "h2,h1",
+    "http2_cleartext": "both",
+    "asgi_loop": "uvloop",
+    "asgi_lifespan": "off",
+    "root_path": "/x",
+    "control_socket": "/x",
+    "dirty_apps": ["a:b"],
+    "on_dirty_starting": "os.path.basename",
+    "dirty_post_fork": "fnmatch.fnmatch",
+    "dirty_worker_init": "os.path.basename",
+    "dirty_worker_exit": "fnmatch.fnmatch",
+    "spew": True,
+    "control_socket_disable": True,
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in vars(Accepted).items() if isinstance(row, Setting)]
+)
+def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) -> None:
+    other = OTHER.get(name, 20000)
+    if other is not None:
+        settings = of(**{name: other})
+        (line,) = settings.remarks
+        assert line.startswith(f"{name} = {shown(getattr(settings, name))}: ")
+
+
+def test_the_defaults_are_worth_no_remark() -> None:
+    assert Settings().remarks == []
+
+
+def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
+    settings = of(bind="a:1,unix:/x,fd://3", raw_env=["A=1", "B=c=d"], threads=2, proc_name="p")
+    assert settings.address == [("a", 1), "/x", 3]
+    assert settings.env == {"A": "1", "B": "c=d"}
+    assert (settings.is_ssl, settings.worker_class_str) == (False, "gthread")
+    assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
+    assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
+    assert settings.settings.keys() == Settings.ROWS.keys()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
-from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,37 @@ def test_port_binds_all_interfaces_and_yields_to_bind() -> None:
     assert read(PORT="").bind == ("127.0.0.1:8000",)
     with pytest.raises(ConfigError, match=r"'x' is not a port.*environment PORT"):
         read(PORT="x")
+    assert read("-b", ":1", PORT="tcp://10.0.0.1:80").bind == (":1",)
+
+
+def test_what_an_application_says_is_between_the_environment_and_the_file(home: Path) -> None:
+    (home / "gunicorn.conf.py").write_text("timeout = 9")
+    said = [("the application", {"workers": 5, "timeout": 5, "loglevel": "debug"})]
+    settings = Sources(
+        [("above", {"loglevel": "error"})],
+        {"WEB_CONCURRENCY": "2"},
+        application=said,
+        default_files=["gunicorn.conf.py"],
+    ).read()
+    assert (settings.workers, settings.timeout, settings.loglevel) == (5, 9, "error")
+    assert settings.source("workers") == "the application"
+
+
+def test_sendfile_of_the_environment_is_the_default() -> None:
+    assert [read(SENDFILE=word).sendfile for word in ("yes", "1", "no", "0", "")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not read("--no-sendfile", SENDFILE="yes").sendfile
+    assert read().sendfile
+
+
+def test_workers_may_be_as_many_as_cpus(home: Path) -> None:
+    assert read("-w", "auto").workers == usable_cpus()
+    assert read(WEB_CONCURRENCY="auto").workers == usable_cpus()
 
 
 def test_web_concurrency_may_be_empty_but_not_zero() -> None:
@@ -212,15 +244,6 @@ def test_a_misspelt_setting_is_warned_of(home: Path) -> None:
     ]
 
 
-def test_a_setting_of_gunicorns_that_is_not_here_is_warned_of(home: Path) -> None:
-    (home / "gunicorn.conf.py").write_text("certfile = 'x'\ndef post_fork(s, w): pass\n")
-    made = sources()
-    made.read()
-    assert len(made.warnings) == 2
-    assert "certfile" in made.warnings[0]
-    assert "post_fork" in made.warnings[1]
-
-
 def test_the_first_positional_word_is_the_application(home: Path) -> None:
     (home / "gunicorn.conf.py").write_text("wsgi_app = 'low:app'")
     assert read().wsgi_app == "low:app"
@@ -237,10 +260,13 @@ def test_options_in_the_environment_are_quoted_as_in_a_shell() -> None:
     assert settings.raw_env == ("A=b c",)
 
 
-@pytest.mark.parametrize("text", ["--nope", "--bind", "'unclosed", "-w x"])
-def test_bad_options_in_the_environment_name_the_variable(text: str) -> None:
-    with pytest.raises(UsageError, match="GUNICORN_CMD_ARGS"):
+@pytest.mark.parametrize(
+    ("text", "code"), [("--nope", 2), ("--bind", 2), ("-w x", 2), ("'unclosed", 1), ("-w -1", 1)]
+)
+def test_bad_options_in_the_environment_name_the_variable(text: str, code: int) -> None:
+    with pytest.raises(ConfigError, match="GUNICORN_CMD_ARGS") as caught:
         read(GUNICORN_CMD_ARGS=text)
+    assert caught.value.exit_code == code
 
 
 def test_reading_again_sees_the_file_of_now_from_any_folder(home: Path) -> None:

@@ -75,7 +75,7 @@ def measure(tests: Sequence[str]) -> None:
     """Runs the tests under coverage, which leaves its reports in the copy."""
     rooms = sorted(path.name for path in (COPY / "tests").iterdir() if path.is_dir())
     chosen = tests or [f"tests/{room}" for room in rooms if room not in LEFT_OUT]
-    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider"]
+    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider", "--numprocesses", "auto"]
     suite = ["-m", "pytest", *plugins, "--tb=line", "-k", SELECTED, *chosen]
     python("-m", "coverage", "run", RC, *suite, log=LOG, check=False)
     # Data of a process that was killed while it wrote them are left aside with a warning.

@@ -155,7 +155,7 @@ def test_a_pidfile_is_there_while_it_runs(serve: Serve, site: Path) -> None:
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
     second = serve("app:app", *LOCAL, "-p", "x.pid", cwd=site, ready=False)
     assert second.wait() == 1
-    assert f"belongs to the process {server.pid}, which is running" in second.log.lines[-1]
+    assert f"Already running on PID {server.pid}" in second.log.lines[-1]
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert not (site / "x.pid").exists()
@@ -237,15 +237,34 @@ def test_a_bad_start_is_in_the_log_file_too(serve: Serve, site: Path) -> None:
     assert re.search(r"\[CRITICAL\] .*there is no module 'gone'", log)
 
 
-def test_a_port_in_use_is_tried_five_times(serve: Serve, site: Path) -> None:
+# The command, with a short pause between two tries, and a word for each.
+HASTY = """
+import os, sys
+from fastwsgi.config.sources import Sources
+from fastwsgi.process import arbiter, program
+
+class Sockets(arbiter.Sockets):
+    @classmethod
+    def open(cls, *words):
+        print("try", flush=True)
+        return super().open(*words)
+
+arbiter.Sockets = Sockets
+sources = Sources.of_command_line(sys.argv[1:], os.environ, "fastwsgi")
+arbiter.Arbiter(sources, sources.read(), program.load_named, bind_pause=0.01).run()
+"""
+
+
+def test_a_port_in_use_is_tried_five_times(site: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         where = f"127.0.0.1:{other.getsockname()[1]}"
-        server = serve("app:app", "-b", where, cwd=site, ready=False)
-        assert server.wait() == 1
-    first, last = errors(server)
-    assert f"[WARNING] cannot listen on {where}: address already in use" in first
-    assert last.startswith(f"fastwsgi: error: cannot listen on {where}: address already in use; ")
-    assert "--bind" in last
+        command = (sys.executable, "-c", HASTY)
+        with ServerProcess(["app:app", "-b", where], site, command=command) as server:
+            assert server.wait() == 1
+    assert server.out.lines == ["try"] * 5
+    said = rf"cannot listen on {where}: address already in use; stop .* --bind"
+    assert server.log.count(rf"\[WARNING\] {said}") == 1
+    assert re.search(f"ConfigError|BindError: {said}", server.log.lines[-1])
 
 
 def test_a_port_that_becomes_free_is_taken(serve: Serve, site: Path) -> None:

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, object] = {
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
     "sendfile": True,
+    "pre_request": None,
+    "post_request": None,
     "forwarded_allow_ips": ("127.0.0.1", "::1"),
     "secure_scheme_headers": {
         "X-FORWARDED-PROTOCOL": "ssl",
@@ -50,6 +52,8 @@ DEFAULTS: dict[str, object] = {
     "permit_unconventional_http_method": False,
     "permit_unconventional_http_version": False,
     "casefold_http_method": False,
+    "is_ssl": False,
+    "url_scheme": "http",
 }
 
 

@@ -52,6 +52,21 @@ def test_case(case: Case, transport: Transport, model: Model, benches: Benches) 
     assert not problems, f"{case.path.name}\n" + "\n".join(problems)
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case_over_tls(case: Case, benches: Benches) -> None:
+    """Fed whole: how bytes arrive is decided by what is decrypted at once, and that was all one could see."""
+    bench = benches.get("tls", INLINE, case.settings)
+    feed, pieces = next(iter(feeds(case.request)))
+    try:
+        problems = [f"{feed}: {problem}" for problem in run(bench, case, pieces)]
+    except BaseException:
+        benches.discard(bench)
+        raise
+    if problems:
+        benches.discard(bench)
+    assert not problems, f"{case.path.name}\n" + "\n".join(problems)
+
+
 def numbers_of_functions() -> set[int]:
     """The numbers in names such as `test_097_098_nothing_more` of this folder's modules."""
     numbers: set[int] = set()

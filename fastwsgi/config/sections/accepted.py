@@ -15,8 +15,8 @@ from fastwsgi.config.checks import (
     permissions,
     protocol_list,
     spoken_protocol,
-    string,
 )
+from fastwsgi.config.functions import function_of
 from fastwsgi.config.setting import Setting
 
 NO_ASGI: Final = "without effect, as this server runs WSGI applications only"
@@ -134,7 +134,7 @@ class Accepted:
         remark=NO_ASGI,
     )
     root_path = Setting(
-        string,
+        optional_string,
         "",
         "--root-path",
         metavar="STRING",
@@ -179,6 +179,24 @@ class Accepted:
         "--dirty-graceful-timeout",
         metavar="INT",
         text="Seconds a dirty worker that is told to leave has.",
+        remark=NO_DIRTY,
+    )
+    on_dirty_starting = Setting(
+        function_of("arbiter"), None, text="When dirty workers are to start.", remark=NO_DIRTY
+    )
+    dirty_post_fork = Setting(
+        function_of("arbiter", "worker"),
+        None,
+        text="After a dirty worker is forked.",
+        remark=NO_DIRTY,
+    )
+    dirty_worker_init = Setting(
+        function_of("worker"), None, text="When a dirty worker is ready.", remark=NO_DIRTY
+    )
+    dirty_worker_exit = Setting(
+        function_of("arbiter", "worker"),
+        None,
+        text="When a dirty worker has left.",
         remark=NO_DIRTY,
     )
     spew = Setting(

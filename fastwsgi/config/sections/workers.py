@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastwsgi.config.checks import integer, positive, process_count, seconds, thread_count
+from fastwsgi.config.checks import integer, positive, process_count, seconds, size, thread_count
 from fastwsgi.config.setting import Setting
 from fastwsgi.config.worker_classes import known_worker_class, stand_in
 
@@ -79,6 +79,24 @@ class Workers:
         metavar="INT",
         text="Up to this many requests more, chosen at random for each worker, so that not all are"
         " replaced at once.",
+    )
+    max_rss = Setting(
+        size,
+        0,
+        "--max-rss",
+        metavar="BYTES",
+        text="Replace a worker that has more memory resident than this, looked at once a second; as in"
+        " 512M, with K, M or G. 0 never.",
+        ours=True,
+    )
+    max_lifetime = Setting(
+        seconds,
+        0,
+        "--max-lifetime",
+        metavar="SECONDS",
+        text="Replace a worker after this many seconds and up to a tenth more, chosen at random for each"
+        " worker, so that not all are replaced at once. 0 never.",
+        ours=True,
     )
     timeout = Setting(
         integer,
