@@ -153,9 +153,9 @@ class Arbiter(ServerFace):
         try:
             if self.start():
                 self.work()
-        except ConfigError as error:
+        except Exception as error:
             if self.settings.errorlog != STANDARD:
-                self.log.critical("%s", error)
+                self.log.critical("%s", error, exc_info=not isinstance(error, ConfigError))
             raise
         finally:
             self.finish()
@@ -167,6 +167,8 @@ class Arbiter(ServerFace):
         hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        if settings.daemon and "NOTIFY_SOCKET" in os.environ:
+            self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
         self.generation.endpoint = secure(settings)
         self.succession.watch_parent()

@@ -140,9 +140,9 @@ class Worker(WorkerFace):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         hooks.require(self.settings, "post_fork", self.arbiter, self)
+        enter_folder(self.settings)  # which may be closed to the user that follows
         drop(self.settings)
         self.die_with_the_master()
-        enter_folder(self.settings)
         prepare(self.settings)
         reloader = make_reloader(self.settings)
         self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
