@@ -226,6 +226,15 @@ def is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
+def certificates(value: object) -> tuple[str, ...]:
+    """Certificates by the name of a host, each as HOST=CERT,KEY, or HOST=CERT with the key in it."""
+    found = listed(value)
+    for entry in found:
+        if not re.fullmatch(r"(\*\.)?[^*=,\s]+=[^,]+(,[^,]+)?", entry):
+            raise ValueError(f"takes HOST=CERT,KEY, the host perhaps *.example.org, not {entry!r}")
+    return found
+
+
 def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415
@@ -381,6 +390,35 @@ def field_value(value: object) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"takes printable ASCII text, not {text!r}")
     return text
+
+
+def comma_separated(value: object) -> tuple[str, ...]:
+    """A list in one string, with commas between its parts; given again it is another one."""
+    return strings(value or ())
+
+
+def field_values(value: object) -> dict[str, str]:
+    """Header fields (RFC 9110, 5.1) and a value of each."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"takes a dict of header fields in a configuration file, not {value!r}")
+    return {string(name): string(text) for name, text in value.items()}
+
+
+def optional_field_name(value: object) -> str | None:
+    """The name of a header field without an underscore, or None."""
+    if value is None:
+        return None
+    name = string(value)
+    if not re.fullmatch(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", name, re.ASCII):
+        raise ValueError(f"takes a header field such as X-Forwarded-For, not {value!r}")
+    return name
+
+
+def proxy_mode(value: object) -> str:
+    """Versions of the PROXY protocol, in all the words that gunicorn has for them."""
+    words = {"false": "off", "0": "off", "none": "off", "true": "auto", "1": "auto"}
+    word = value.strip().lower() if isinstance(value, str) else value
+    return one_of("off", "v1", "v2", "auto", yes="auto")(words.get(str(word), word))
 
 
 def user_id(value: object) -> int:

@@ -173,7 +173,7 @@ def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
     return [
         (f"environment {variable}", {name: form.format(environ[variable].strip())})
         for variable, (name, form) in PLATFORM.items()
-        if name in Settings.ROWS and variable in environ
+        if variable in environ
         if environ[variable].strip() or variable in SPEAK_EMPTY
     ]
 

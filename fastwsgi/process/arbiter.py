@@ -60,6 +60,7 @@ from fastwsgi.process.surroundings import (
 from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -79,7 +80,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
+ANSWER_SECONDS: Final = 0.5  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -104,7 +105,7 @@ class Arbiter(ServerFace):
         self.settings = settings
         self.load = load
         self.bind_pause = bind_pause
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
         self.gauges = Gauges()
@@ -168,6 +169,7 @@ class Arbiter(ServerFace):
         if settings.daemon and "NOTIFY_SOCKET" in os.environ:
             self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.succession.watch_parent()
         self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
@@ -263,8 +265,8 @@ class Arbiter(ServerFace):
     def name(self) -> str:
         """What ps and the log call the server."""
         settings = self.settings
-        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
-        return next(filter(None, names), "fastwsgi") + self.succession.suffix
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app, "fastwsgi")
+        return next(filter(None, names)) + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
         """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
@@ -472,8 +474,10 @@ class Arbiter(ServerFace):
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         self.log = renew_logger(self.log, settings, self.settings)
         give_files(self.log, settings)
         try:
@@ -492,10 +496,10 @@ class Arbiter(ServerFace):
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.app.load)
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
         self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def change_settings(self, settings: Settings, count: int) -> None:
@@ -635,6 +639,7 @@ class Arbiter(ServerFace):
             generation.sockets.of_seat(seat),
             slot,
             self.log,
+            endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
             age=self.worker_age,
@@ -721,6 +726,7 @@ class Arbiter(ServerFace):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
                 send(child.pid, TIMEOUT)
+                send(child.pid, signal.SIGCONT)  # a process that somebody stopped answers nothing
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""
