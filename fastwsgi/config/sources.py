@@ -124,6 +124,7 @@ class Sources:
         return settings
 
     def settle(self, layers: Sequence[Layer]) -> Settings:
+        """The settings that `layers` make, below them what a file of paste's says by being there."""
         settings = Settings(layers)
         if settings.paste is None:
             return settings
