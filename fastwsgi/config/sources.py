@@ -119,11 +119,11 @@ class Sources:
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
         with standing_in():  # for the file, and for functions that are given by their names
-            settings = self.settle(self.layers())
+            settings = self._settle(self.layers())
         self.warnings += settings.remarks
         return settings
 
-    def settle(self, layers: Sequence[Layer]) -> Settings:
+    def _settle(self, layers: Sequence[Layer]) -> Settings:
         settings = Settings(layers)
         if settings.paste is None:
             return settings
