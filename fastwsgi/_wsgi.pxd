@@ -12,6 +12,7 @@ cdef class StartResponse:
     cdef object headers
     cdef object iterable              # None once it was closed
     cdef object iterator
+    cdef dict environ                 # for `Caller.on_end`; None where nobody wants it
     cdef StartResponse next           # of those to be used again
     cdef object call_method
     cdef object write_method
@@ -47,6 +48,7 @@ cdef class OpenFile:
 cdef class Caller(Dispatcher):
     cdef object app
     cdef object on_error              # (environ, exception or str)
+    cdef public object on_end         # (exchange, environ), or None
     cdef StartResponse spare          # the first of those to be used again
 
     # Call the application for `exchange`. `waits`: a client that is slow suspends the caller.

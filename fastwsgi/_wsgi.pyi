@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final
 
-from fastwsgi._exchange import Dispatcher
+from fastwsgi._exchange import Dispatcher, Exchange
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
@@ -26,6 +26,7 @@ class FileWrapper:
 class OpenFile: ...
 
 class Caller(Dispatcher):
+    on_end: Callable[[Exchange, dict[str, Any]], object] | None
     def __init__(
         self,
         app: Callable[..., Any],

@@ -257,7 +257,8 @@ cdef class OpenFile:
 cdef class Caller(Dispatcher):
     """Calls `app` for exchanges; subclasses say where.
 
-    `on_error(environ, error)` is told what the application did wrong: an exception, or a sentence.
+    `on_error(environ, error)` is told what the application did wrong: an exception, or a sentence. Where `on_end` is
+    set, `on_end(exchange, environ)` is called for every call of the application, when all of it is over.
     """
 
     def __init__(self, app, on_error):
@@ -282,6 +283,8 @@ cdef class Caller(Dispatcher):
     cdef int answer(self, Exchange exchange, bint waits) except -1:
         cdef StartResponse start = self.take(exchange)
         start.waits = waits
+        if self.on_end is not None:
+            start.environ = exchange.environ
         exchange.task = start
         exchange.in_app = True
         try:
@@ -323,6 +326,13 @@ cdef class Caller(Dispatcher):
             start.close()
         except BaseException as error:
             self.on_error(environ, error)
+        if start.environ is not None:
+            environ, start.environ = start.environ, None
+            exchange.in_app = True
+            try:
+                self.on_end(exchange, environ)
+            except BaseException as error:
+                self.on_error(environ, error)
         exchange.in_app = False
         start.next, self.spare = self.spare, start
         return OVER

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import traceback
 
 # Of the module ast only this part is needed; the rest of it every worker would carry.
 from _ast import (
@@ -33,10 +32,11 @@ from _ast import (
 )
 from collections.abc import Callable
 from difflib import get_close_matches
-from types import TracebackType
 from typing import Any, Final, NamedTuple
 
+from fastwsgi.config.blame import own_frames, own_traceback
 from fastwsgi.errors import AppLoadError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 USUAL_NAMES: Final = ("application", "app", "wsgi_app", "wsgi")
 
@@ -54,7 +54,11 @@ class Specification(NamedTuple):
 
 def load(text: str) -> Application:
     """Import and return the application `text` names. Raises AppLoadError."""
-    spec = parse(text)
+    with standing_in():
+        return find(parse(text))
+
+
+def find(spec: Specification) -> Application:
     found: Any = import_module(spec)
     for depth, name in enumerate(spec.path):
         try:
@@ -187,16 +191,6 @@ def call_factory(spec: Specification, factory: Any) -> object:
         raise failure(spec, error) from None
 
 
-def own_frames(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback from the application's first frame on; None where it has none."""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen "):
-            return trace
-        trace = trace.tb_next
-    return None
-
-
 def describe(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
@@ -206,7 +200,6 @@ def refusal(spec: Specification, why: str) -> AppLoadError:
 
 
 def failure(spec: Specification, error: Exception) -> AppLoadError:
-    lines = traceback.format_exception(type(error), error, own_frames(error.__traceback__))
     return AppLoadError(
-        f"the application {spec.text!r} failed while it was loaded:\n{''.join(lines).rstrip()}"
+        f"the application {spec.text!r} failed while it was loaded:\n{own_traceback(error)}"
     )

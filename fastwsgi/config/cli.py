@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
 from fastwsgi import __version__
-from fastwsgi.config.setting import Setting
-from fastwsgi.config.settings import Settings, shown
+from fastwsgi.config.setting import Setting, shown
+from fastwsgi.config.settings import Settings
 from fastwsgi.errors import UsageError
 
 
@@ -44,7 +44,7 @@ def parse(words: Sequence[str], prog: str) -> Words:
 
     SystemExit(0) once --help or --version is printed.
     """
-    found, rest = make_parser(prog).parse_known_args(list(words))
+    found, rest = make_parser(prog).parse_known_args([spelt_out(word) for word in words])
     values = {name: value for name, value in vars(found).items() if value is not None}
     positional: list[str] = values.pop("positional")
     for word in rest:
@@ -54,14 +54,27 @@ def parse(words: Sequence[str], prog: str) -> Words:
     return Words(values, [*positional, *rest])
 
 
+def spelt_out(word: str) -> str:
+    """The flag of gunicorn's that `word` abbreviates, however many of our own it might be too."""
+    name, equals, value = word.partition("=")
+    flags = [flag for row in Settings.ROWS.values() for flag in row.flags if not row.ours]
+    meant = [flag for flag in (*flags, "--help", "--version") if flag.startswith(name)]
+    exact = any(name in row.flags for row in Settings.ROWS.values())
+    if exact or not name.startswith("--") or len(meant) != 1:
+        return word
+    return meant[0] + equals + value
+
+
 def make_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of all flags, for the command `prog`."""
     parser = Parser(
         prog=prog,
         formatter_class=Formatter,
         usage="%(prog)s [OPTIONS] [MODULE:NAME]",
         description="Serve a WSGI application.",
-        epilog="Environment: PORT, WEB_CONCURRENCY, FASTWSGI_<SETTING>, GUNICORN_CMD_ARGS and"
-        " FASTWSGI_CMD_ARGS, the latter two holding options as above.",
+        epilog="Environment: PORT, WEB_CONCURRENCY, FORWARDED_ALLOW_IPS, SENDFILE, FASTWSGI_<SETTING>,"
+        " GUNICORN_CMD_ARGS and FASTWSGI_CMD_ARGS, the latter two holding options as above. A command"
+        " of its own: %(prog)s translate FILE prints uWSGI's ini file as a configuration file.",
     )
     parser.add_argument(
         "-v",
@@ -92,7 +105,16 @@ def add_option(group: argparse._ArgumentGroup, row: Setting[object]) -> None:
     """Every default is None, so that what was not given lets the lower sources through."""
     if row.is_flag:
         group.add_argument(
-            *row.flags, dest=row.name, action="store_const", const=True, help=describe(row)
+            *row.flags, dest=row.name, action="store_const", const=row.bare, help=describe(row)
+        )
+    elif row.bare is not None:
+        group.add_argument(
+            *row.flags,
+            dest=row.name,
+            nargs="?",
+            const=row.bare,
+            metavar=row.metavar,
+            help=describe(row),
         )
     else:
         action = "append" if row.repeated else "store"

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, overload
 
-from fastwsgi.config.checks import addresses, assignments, flag, strings
+from fastwsgi.config.checks import (
+    addresses,
+    assignments,
+    certificates,
+    flag,
+    flag_or_yes,
+    listed,
+    paths_or_patterns,
+    strings,
+)
 
 T = TypeVar("T")
 
@@ -15,9 +24,26 @@ class Setting(Generic[T]):
 
     `check` makes the value of what a source gave, and raises ValueError or ConfigError. `default` is
     a value, or what computes it. The class it stands in says by `SECTION` where `--help` shows it.
+
+    `bare` is what the flag says without a value: for yes and no that is True unless given; any other
+    row that has one may have its flag with or without a value. `remark` is a sentence that the log
+    has at the start where the value is not the default, or a function that makes one of the value,
+    "" for none. `ours` marks what gunicorn has not: its abbreviations go before those of such rows.
     """
 
-    __slots__ = ("_default", "check", "flags", "metavar", "name", "repeated", "section", "text")
+    __slots__ = (
+        "_default",
+        "_remark",
+        "bare",
+        "check",
+        "flags",
+        "metavar",
+        "name",
+        "ours",
+        "repeated",
+        "section",
+        "text",
+    )
 
     def __init__(
         self,
@@ -26,6 +52,9 @@ class Setting(Generic[T]):
         *flags: str,
         text: str,
         metavar: str | None = None,
+        bare: object = None,
+        remark: str | Callable[[T], str] = "",
+        ours: bool = False,
     ) -> None:
         self.name = ""
         self.check = check
@@ -33,7 +62,11 @@ class Setting(Generic[T]):
         self.section = ""
         self.text = text
         self.metavar = metavar
-        self.repeated = check in (addresses, assignments, strings)
+        self.bare = True if self.is_flag and bare is None else bare
+        self.ours = ours
+        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
+        self.repeated = check in lists
+        self._remark = remark
         self._default = default
 
     @property
@@ -43,7 +76,16 @@ class Setting(Generic[T]):
 
     @property
     def is_flag(self) -> bool:
-        return self.check is flag
+        return self.check in (flag, flag_or_yes)
+
+    def remark(self, value: T) -> str:
+        """What the log is to say at the start of the value `value`; "" for nothing."""
+        sentence = self._remark
+        if callable(sentence):
+            sentence = sentence(value)
+        elif value == self.default:
+            return ""
+        return f"{self.name} = {shown(value)}: {sentence}" if sentence else ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -58,3 +100,12 @@ class Setting(Generic[T]):
     def __get__(self, instance: object, owner: type) -> Setting[T] | T:
         # Reached on an object only before its values stand in its __dict__, which goes first.
         return self if instance is None else self.default
+
+
+def shown(value: object) -> str:
+    """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
+    if isinstance(value, tuple):
+        return repr(list(value))
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"<{value.__qualname__}()>"
+    return value if isinstance(value, str) else repr(value)

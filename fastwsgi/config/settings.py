@@ -18,7 +18,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
-from fastwsgi.config.checks import WORKER_CLASSES, Execution
+from fastwsgi.config.checks import MalformedError
+from fastwsgi.config.named_as_gunicorn import NamedAsGunicorn
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -32,7 +33,8 @@ from fastwsgi.config.sections.proxying import Proxying
 from fastwsgi.config.sections.server_socket import ServerSocket
 from fastwsgi.config.sections.tls import Tls
 from fastwsgi.config.sections.workers import Workers
-from fastwsgi.config.setting import Setting
+from fastwsgi.config.setting import Setting, shown
+from fastwsgi.config.worker_classes import WORKER_CLASSES, Execution
 from fastwsgi.errors import ConfigError, UsageError
 
 DEFAULT_SOURCE: Final = "default"
@@ -53,12 +55,13 @@ class Settings(
     ProcessNaming,
     Hooks,
     Accepted,
+    NamedAsGunicorn,
 ):
     """The final values, each an attribute of its own type.
 
     Made from layers, lowest first: pairs of a source and what it says, by setting name. A higher
-    layer replaces what a lower one says, lists too. Raises UsageError for a bad value from the
-    command line and ConfigError for one from anywhere else.
+    layer replaces what a lower one says, lists too. Raises ConfigError for a bad value, and as
+    gunicorn UsageError for what should be a number on a command line and is none.
     """
 
     ROWS: ClassVar[Mapping[str, Setting[object]]]
@@ -76,6 +79,10 @@ class Settings(
                 "request_streaming needs threads or gevent, as a sync worker calls the application when"
                 f" the body is complete; add --threads 2{told(self.source('request_streaming'))}"
             )
+        if self.certfile is None:
+            for name in ("keyfile", "sni"):
+                if self.__dict__[name]:
+                    raise ConfigError(f"{name} needs a certfile{told(self.source(name))}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"settings do not change; make another Settings to set {name!r}")
@@ -92,6 +99,18 @@ class Settings(
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
 
+    worker_class_str = effective_class  # gunicorn's name for it
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether the addresses speak TLS."""
+        return self.certfile is not None
+
+    @property
+    def url_scheme(self) -> str:
+        """How the addresses of what is served begin."""
+        return "https" if self.is_ssl else "http"
+
     @property
     def patience(self) -> float:
         """Seconds for which a worker may be silent: inline, that is busy with one request."""
@@ -100,10 +119,9 @@ class Settings(
 
     @property
     def remarks(self) -> list[str]:
-        """What is done otherwise than the words of a setting say; lines for the log."""
-        if self.worker_class == "eventlet":
-            return ["There is no worker class eventlet here: gevent takes its place"]
-        return []
+        """What the rows have to say of their values at the start; lines for the log."""
+        said = (row.remark(self.__dict__[name]) for name, row in self.ROWS.items())
+        return [line for line in said if line]
 
     def source(self, name: str) -> str:
         """Where the value of the setting `name` came from."""
@@ -136,7 +154,8 @@ def check(name: str, value: object, source: str) -> object:
     except ValueError as error:
         on_command_line = source == COMMAND_LINE or source.endswith("_CMD_ARGS")
         words = row.flags[-1] if on_command_line and row.flags else f"the setting {name}"
-        kind = UsageError if on_command_line else ConfigError
+        misread = on_command_line and isinstance(error, MalformedError)
+        kind = UsageError if misread else ConfigError
         raise kind(f"{words} {error}{told(source)}") from None
     except ConfigError as error:
         raise type(error)(f"{error}{told(source)}") from None
@@ -145,10 +164,3 @@ def check(name: str, value: object, source: str) -> object:
 def told(source: str) -> str:
     """Where to look for what is wrong; nothing for what was typed just now."""
     return "" if source == COMMAND_LINE else f" ({source})"
-
-
-def shown(value: object) -> str:
-    """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
-    if isinstance(value, tuple):
-        return repr(list(value))
-    return value if isinstance(value, str) else repr(value)

@@ -1,23 +1,23 @@
 """Where values come from, lowest first.
 
-1. the defaults, and PORT and WEB_CONCURRENCY of the environment;
-2. one configuration file: the one named by the highest source that names one, else
+1. the defaults, and PORT, WEB_CONCURRENCY, FORWARDED_ALLOW_IPS and SENDFILE of the environment;
+2. what the `init` of a custom application returns;
+3. one configuration file: the one named by the highest source that names one, else
    ./fastwsgi.conf.py, else ./gunicorn.conf.py, where they exist;
-3. FASTWSGI_<SETTING> of the environment;
-4. GUNICORN_CMD_ARGS, then FASTWSGI_CMD_ARGS: options, quoted as in a shell;
-5. the command line, or the keyword words of `fastwsgi.run`.
+4. FASTWSGI_<SETTING> of the environment;
+5. GUNICORN_CMD_ARGS, then FASTWSGI_CMD_ARGS: options, quoted as in a shell;
+6. the command line, or the keyword words of `fastwsgi.run`.
 
 Laws:
 
 1. `read` gives the same answer in any folder and at any time, as long as the files are the same:
    it goes to the folder the server was started in, and sees the environment as it was then.
 2. A name in a configuration file that is no setting is not an error, as such files hold whatever
-   their authors needed; a misspelt setting, and one of gunicorn's that is not here, is warned of.
+   their authors needed; a misspelt setting is warned of.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import shlex
 import sys
@@ -26,107 +26,24 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from fastwsgi.config import cli
+from fastwsgi.config import cli, files
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES: Final = ("GUNICORN_CMD_ARGS", "FASTWSGI_CMD_ARGS")
 
-# What gunicorn reads from a configuration file and this version does not know.
-NOT_HERE: Final = frozenset(
-    {
-        "asgi_disconnect_grace_period",
-        "asgi_lifespan",
-        "asgi_loop",
-        "ca_certs",
-        "capture_output",
-        "casefold_http_method",
-        "cert_reqs",
-        "certfile",
-        "child_exit",
-        "ciphers",
-        "control_socket",
-        "control_socket_disable",
-        "control_socket_mode",
-        "daemon",
-        "dirty_apps",
-        "dirty_graceful_timeout",
-        "dirty_post_fork",
-        "dirty_threads",
-        "dirty_timeout",
-        "dirty_worker_exit",
-        "dirty_worker_init",
-        "dirty_workers",
-        "disable_redirect_access_to_syslog",
-        "do_handshake_on_connect",
-        "dogstatsd_tags",
-        "enable_backlog_metric",
-        "enable_stdio_inheritance",
-        "forwarded_allow_ips",
-        "forwarder_headers",
-        "group",
-        "header_map",
-        "http2_cleartext",
-        "http2_initial_window_size",
-        "http2_max_concurrent_streams",
-        "http2_max_frame_size",
-        "http2_max_header_list_size",
-        "http_parser",
-        "http_protocols",
-        "initgroups",
-        "keyfile",
-        "logconfig",
-        "logconfig_dict",
-        "logconfig_json",
-        "logger_class",
-        "nworkers_changed",
-        "on_dirty_starting",
-        "on_exit",
-        "on_reload",
-        "on_starting",
-        "paste",
-        "permit_obsolete_folding",
-        "permit_unconventional_http_method",
-        "permit_unconventional_http_version",
-        "post_fork",
-        "post_request",
-        "post_worker_init",
-        "pre_exec",
-        "pre_fork",
-        "pre_request",
-        "protocol",
-        "proxy_allow_ips",
-        "proxy_protocol",
-        "raw_paste_global_conf",
-        "reload",
-        "reload_engine",
-        "reload_extra_files",
-        "root_path",
-        "secure_scheme_headers",
-        "sendfile",
-        "spew",
-        "ssl_context",
-        "ssl_version",
-        "statsd_host",
-        "statsd_prefix",
-        "strip_header_spaces",
-        "suppress_ragged_eofs",
-        "syslog",
-        "syslog_addr",
-        "syslog_facility",
-        "syslog_prefix",
-        "umask",
-        "user",
-        "uwsgi_allow_ips",
-        "websocket_max_message_size",
-        "when_ready",
-        "worker_abort",
-        "worker_exit",
-        "worker_int",
-    }
-)
+# Variables below everything that is said to this server alone: the setting, and the form of its value.
+PLATFORM: Final[Mapping[str, tuple[str, str]]] = {
+    "PORT": ("bind", "0.0.0.0:{}"),
+    "WEB_CONCURRENCY": ("workers", "{}"),
+    "FORWARDED_ALLOW_IPS": ("forwarded_allow_ips", "{}"),
+    "SENDFILE": ("sendfile", "{}"),
+}
+# Of these an empty one is a value as in gunicorn: nobody is believed, no file is sent by sendfile.
+SPEAK_EMPTY: Final = frozenset({"FORWARDED_ALLOW_IPS", "SENDFILE"})
 
 Layer = tuple[str, Mapping[str, object]]
 
@@ -135,8 +52,9 @@ class Sources:
     """All sources of one server; `read` makes its settings, at the start and at every reload.
 
     `layers` are the sources above the configuration file, lowest first, `defaults` those below the
-    environment; `default_files` are the names looked for where no source names a file; `folder` is
-    where relative paths begin. After a `read`, `warnings` holds lines for the log.
+    environment, `application` what a custom application's `init` said; `default_files` are the names
+    looked for where no source names a file; `folder` is where relative paths begin. After a `read`,
+    `warnings` holds lines for the log.
     """
 
     def __init__(
@@ -145,6 +63,7 @@ class Sources:
         environ: Mapping[str, str],
         *,
         defaults: Sequence[Layer] = (),
+        application: Sequence[Layer] = (),
         default_files: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> None:
@@ -153,6 +72,7 @@ class Sources:
         self._layers = layers
         self._environ = dict(environ)
         self._defaults = defaults
+        self._application = application
         self._default_files = default_files
         self._lasting_warnings = warnings
 
@@ -163,7 +83,11 @@ class Sources:
 
     @classmethod
     def of_command_line(
-        cls, words: Sequence[str], environ: Mapping[str, str], prog: str
+        cls,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        prog: str,
+        application: Sequence[Layer] = (),
     ) -> Sources:
         """The sources of a server started by a command. Raises UsageError."""
         layers: list[Layer] = []
@@ -175,27 +99,54 @@ class Sources:
             values = {**values, "wsgi_app": positional[0]}
         layers.append((COMMAND_LINE, values))
         warnings = [surplus(positional)] if len(positional) > 1 else []
-        return cls(layers, environ, default_files=DEFAULT_FILES, warnings=warnings)
+        return cls(
+            layers,
+            environ,
+            application=application,
+            default_files=DEFAULT_FILES,
+            warnings=warnings,
+        )
 
     def read(self) -> Settings:
         """The settings as they stand now. ConfigError names the source of what is wrong.
 
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
-        self.warnings = list(self._lasting_warnings)
         try:
             os.chdir(self.folder)
         except OSError as error:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = [*self._defaults, *environment_defaults(self._environ)]
-        above = [*environment_settings(self._environ), *self._layers]
-        if file := self._config_file(above):
-            layers.append((file, self._known(file, read_file(file))))
-        settings = Settings([*layers, *above])
+        with standing_in():  # for the file, and for functions that are given by their names
+            settings = self.settle(self.layers())
         self.warnings += settings.remarks
         return settings
+
+    def settle(self, layers: Sequence[Layer]) -> Settings:
+        settings = Settings(layers)
+        if settings.paste is None:
+            return settings
+        # Only there is configparser needed.
+        from fastwsgi.config import paste  # noqa: PLC0415
+
+        return Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
+
+    def layers(self) -> list[Layer]:
+        """What each source says now, lowest first; of a configuration file, from the present folder."""
+        self.warnings = list(self._lasting_warnings)
+        above = [*environment_settings(self._environ), *self._layers]
+        location = self._config_file(above)
+        file = self._known(files.read(location)) if location else []
+        said = [*self._application, *file, *above]
+        # A PORT that is none is no mistake where nobody asks for it.
+        names = {name for _, layer in said for name in layer}
+        platform = [
+            (source, layer)
+            for source, layer in environment_defaults(self._environ)
+            if names.isdisjoint(layer)
+        ]
+        return [*self._defaults, *platform, *said]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):
@@ -203,29 +154,28 @@ class Sources:
                 return str(layer["config"])
         return next((name for name in self._default_files if os.path.isfile(name)), None)
 
-    def _known(self, file: str, namespace: Mapping[str, object]) -> dict[str, object]:
+    def _known(self, file: files.File) -> list[Layer]:
         """What of a configuration file is a setting; warns of what was probably meant as one."""
-        known: dict[str, object] = {}
-        for name, value in namespace.items():
+        known: list[Layer] = []
+        for name, value in file.names.items():
             if name == "config" or isinstance(value, types.ModuleType):
                 continue
+            source = file.source(name)
             if name in Settings.ROWS:
-                known[name] = value
-            elif name in NOT_HERE:
-                self.warnings.append(f"{file} sets {name}, which this version does not have yet")
+                known.append((source, {name: value}))
             elif not callable(value) and not name.startswith("_") and (close := nearest(name)):
-                self.warnings.append(f"{file}: {name!r} is no setting; did you mean {close!r}?")
+                self.warnings.append(f"{source}: {name!r} is no setting; did you mean {close!r}?")
         return known
 
 
 def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
-    """What platforms set for every server alike; empty means unset."""
-    layers: list[Layer] = []
-    if port := environ.get("PORT", "").strip():
-        layers.append(("environment PORT", {"bind": f"0.0.0.0:{port}"}))
-    if workers := environ.get("WEB_CONCURRENCY", "").strip():
-        layers.append(("environment WEB_CONCURRENCY", {"workers": workers}))
-    return layers
+    """What platforms set for every server alike."""
+    return [
+        (f"environment {variable}", {name: form.format(environ[variable].strip())})
+        for variable, (name, form) in PLATFORM.items()
+        if name in Settings.ROWS and variable in environ
+        if environ[variable].strip() or variable in SPEAK_EMPTY
+    ]
 
 
 def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
@@ -237,61 +187,13 @@ def environment_settings(environ: Mapping[str, str]) -> list[Layer]:
     ]
 
 
-def read_file(location: str) -> Mapping[str, object]:
-    """The names a configuration file defines. ConfigError names the line that failed."""
-    try:
-        if location.startswith("python:"):
-            return run_module(location.removeprefix("python:"))
-        return run_file(location.removeprefix("file:"))
-    except OSError as error:
-        if error.filename != location.removeprefix("file:"):
-            raise ConfigError(blame(location, error)) from None
-        reason = error.strerror or "it cannot be read"
-        raise ConfigError(f"the configuration file {location!r}: {reason}") from None
-    except (Exception, SystemExit) as error:
-        raise ConfigError(blame(location, error)) from None
-
-
-def run_file(path: str) -> Mapping[str, object]:
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec")
-    module = types.ModuleType("__config__")
-    module.__file__ = path
-    # What the file defines can then be found by its module's name, as pickle and others do.
-    sys.modules["__config__"] = module
-    exec(code, module.__dict__)
-    return vars(module)
-
-
-def run_module(name: str) -> Mapping[str, object]:
-    """A module is run anew at every reload; what it imports is not."""
-    sys.modules.pop(name, None)
-    importlib.invalidate_caches()
-    return vars(importlib.import_module(name))
-
-
-def blame(location: str, error: BaseException) -> str:
-    """One line: the file, the line in it, and what Python said."""
-    line = error.lineno if isinstance(error, SyntaxError) else None
-    path = location.removeprefix("file:").removeprefix("python:")
-    trace = error.__traceback__
-    while trace is not None and line is None:
-        if (
-            trace.tb_frame.f_code.co_filename == path
-            or trace.tb_frame.f_globals.get("__name__") == path
-        ):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    where = f"{location!r}, line {line}" if line else f"{location!r}"
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"the configuration file {where}: {type(error).__name__}: {said}"
-
-
 def options(name: str, text: str, prog: str) -> Mapping[str, object]:
-    """What a variable holding options says; they are quoted as in a shell. Raises UsageError."""
+    """What a variable holding options says; they are quoted as in a shell. Raises ConfigError."""
     try:
         return cli.parse(shlex.split(text), prog).values
-    except (ValueError, UsageError) as error:
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 
 

@@ -28,7 +28,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,18 +39,27 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import ERROR, STANDARD, Logs
 from fastwsgi.originals import original
-from fastwsgi.process import privileges, upgrade
+from fastwsgi.process import hooks, privileges, upgrade
+from fastwsgi.process.application import Load
 from fastwsgi.process.child import Child
 from fastwsgi.process.daemon import Launch
+from fastwsgi.process.faces import ServerFace
 from fastwsgi.process.generation import Generation
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
-from fastwsgi.process.surroundings import enter_folder, prepare, require_execution
+from fastwsgi.process.surroundings import (
+    enter_folder,
+    prepare,
+    require_execution,
+    set_variables,
+    take_back_variables,
+)
 from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
-from fastwsgi.process.worker import Load, Worker, leave
+from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -81,7 +89,7 @@ FIRST_BOOT_PAUSE: Final = 0.5
 LONGEST_BOOT_PAUSE: Final = 30.0
 
 
-class Arbiter:
+class Arbiter(ServerFace):
     """The master process of one server. `load` gives the application of some settings.
 
     `bind_pause` is how long to wait, in seconds, before an address in use is tried again. `run`
@@ -96,13 +104,15 @@ class Arbiter:
         self.settings = settings
         self.load = load
         self.bind_pause = bind_pause
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.log = logging.getLogger(ERROR)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
         self.previous: Generation | None = None  # serves on while the next one boots
+        self.worker_age = 0  # counts the workers
         self.stopping = False
         self.drain_at = math.inf  # until then a server that was told to stop goes on listening
+        self.started = False  # as far as on_starting
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
@@ -132,6 +142,8 @@ class Arbiter:
 
     def serve(self) -> None:
         """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.logs = open_logs(self.settings)
         self.logs.install()
@@ -141,9 +153,9 @@ class Arbiter:
         try:
             if self.start():
                 self.work()
-        except ConfigError as error:
+        except Exception as error:
             if self.settings.errorlog != STANDARD:
-                self.log.critical("%s", error)
+                self.log.critical("%s", error, exc_info=not isinstance(error, ConfigError))
             raise
         finally:
             self.finish()
@@ -151,13 +163,20 @@ class Arbiter:
     def start(self) -> bool:
         """Up to the first fork. False where a signal came first that ends the server."""
         settings = self.settings
+        set_variables(settings)
+        hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        if settings.daemon and "NOTIFY_SOCKET" in os.environ:
+            self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.succession.watch_parent()
         self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
-            self.generation.load = self.preload(settings)
+            self.generation.app.load = self.preload(settings)
+        hooks.require(settings, "on_starting", self)
+        self.started = True
         sockets = self.bind(settings)
         if sockets is None:
             return False
@@ -166,6 +185,7 @@ class Arbiter:
         self.log.info("Using worker: %s", settings.effective_class)
         set_title("master", self.name)
         self.notifier.ready("Listening")
+        hooks.require(settings, "when_ready", self)
         if self.launch is not None:
             self.launch.succeed(keep_streams=getattr(settings, "enable_stdio_inheritance", False))
             self.launch = None
@@ -223,6 +243,8 @@ class Arbiter:
         if self.pidfile is not None:
             self.pidfile.remove()
         self.log.info("Shutting down: Master%s", self.succession.suffix)
+        if self.started:
+            hooks.call(self.settings, "on_exit", self)
         os.close(self.lifeline)
         os.close(self.lifeline_end)
         self.scoreboard.close()
@@ -239,9 +261,10 @@ class Arbiter:
 
     @property
     def name(self) -> str:
-        """What the processes are called in ps and top."""
-        name = self.settings.proc_name or self.settings.wsgi_app or "fastwsgi"
-        return name + self.succession.suffix
+        """What ps and the log call the server."""
+        settings = self.settings
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app, "fastwsgi")
+        return next(filter(None, names)) + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
         """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
@@ -254,6 +277,8 @@ class Arbiter:
     def preload(self, settings: Settings) -> Load:
         """Load the application now; what it takes in memory is then shared with all workers."""
         prepare(settings)
+        if settings.reload:
+            self.log.warning("The application is preloaded: reload does not bring its changes")
         app = self.load(settings)
         self.signals.take_back()
         # Objects the collector never looks at are pages that are never copied.
@@ -306,9 +331,9 @@ class Arbiter:
         elif number == signal.SIGHUP:
             self.reload_wanted = True
         elif number == signal.SIGTTIN:
-            self.generation.count += 1
-        elif number == signal.SIGTTOU and self.generation.count > 1:
-            self.generation.count -= 1
+            self.num_workers += 1
+        elif number == signal.SIGTTOU and self.num_workers > 1:
+            self.num_workers -= 1
 
     def stop(self, *, graceful: bool) -> None:
         """End all workers: gracefully, or at once, also while the former is under way."""
@@ -348,7 +373,7 @@ class Arbiter:
         """Retire all workers, until TTIN or HUP; on a terminal WINCH means nothing of the kind."""
         if self.settings.daemon:
             self.log.info("graceful stop of workers")
-            self.generation.count = 0
+            self.num_workers = 0
         else:
             self.log.debug("SIGWINCH ignored. Not daemonized")
 
@@ -375,7 +400,9 @@ class Arbiter:
         """In the child, with the signals blocked: execute the command of this server anew."""
         try:
             self.signals.abandon()
+            hooks.require(self.settings, "pre_exec", self)
             upgrade.forget_handlers(self.signals.numbers)
+            hooks.require(self.settings, "pre_exec", self)
             fds = self.generation.sockets.filenos()
             environ = upgrade.heirs_environment(
                 self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)
@@ -395,7 +422,6 @@ class Arbiter:
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
-        self.log.info("Master has been promoted.")
         set_title("master", self.name)
         self.notifier.main_process(self.pid)
         if self.pidfile is not None and self.settings.pidfile is not None:
@@ -403,6 +429,7 @@ class Arbiter:
                 self.pidfile.move(self.settings.pidfile)
             except OSError as error:
                 self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 
@@ -422,7 +449,8 @@ class Arbiter:
         self.log.info("Hang up: Master%s", self.succession.suffix)
         self.notifier.reloading()
         try:
-            self.begin_generation(self.sources.read())
+            self.begin_generation(self.read_settings())
+            hooks.call(self.settings, "on_reload", self)
         except ConfigError as error:
             with contextlib.suppress(ConfigError):
                 enter_folder(self.settings)
@@ -433,11 +461,21 @@ class Arbiter:
         self.log.error("Not reloaded, going on as before: %s", why)
         self.notifier.ready("Not reloaded")
 
+    def read_settings(self) -> Settings:
+        """As at the start: what a configuration file computes of a variable does not grow with each reload."""
+        take_back_variables(self.settings, self.sources.environ)
+        try:
+            return self.sources.read()
+        finally:
+            set_variables(self.settings)
+
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(self.addresses(settings), settings, present.sockets)
@@ -451,16 +489,23 @@ class Arbiter:
             raise
         self.replace_logs(logs)
         self.say_warnings()
-        if present.load is not self.load:
+        if present.app.load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.load)
-        self.settings = settings
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
+        self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
+
+    def change_settings(self, settings: Settings, count: int) -> None:
+        """The settings of the master are now these; there were `count` workers before."""
+        take_back_variables(self.settings, self.sources.environ)
+        set_variables(settings)
+        self.settings = settings
+        hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
 
     def replace_logs(self, logs: Logs) -> None:
         """Write to `logs` from now on."""
@@ -501,7 +546,7 @@ class Arbiter:
             enter_folder(previous.settings)
             self.replace_logs(open_logs(previous.settings))
             self.replace_pidfile(previous.settings)
-        self.settings = previous.settings
+        self.change_settings(previous.settings, failed.count)
         for child in self.children.values():
             if child.generation is failed:
                 self.retire(child)
@@ -553,6 +598,8 @@ class Arbiter:
         for seat in range(generation.count):
             if time.monotonic() < self.boot_after or len(taken) >= generation.count:
                 return
+            if generation is not self.generation and generation is not self.previous:
+                return  # it was given up, as one of its workers could not be forked
             if seat not in taken:
                 self.spawn_worker(generation, seat)
                 taken.add(seat)
@@ -563,22 +610,40 @@ class Arbiter:
         if slot is None:
             self.postpone_boots("there is no slot left for another worker")
             return
-        flush_streams()
         try:
-            sockets = generation.sockets.of_seat(seat)
+            worker = self.make_worker(generation, seat, slot)
+            hooks.require(generation.settings, "pre_fork", self, worker)
+            flush_streams()
             with self.signals.blocked():
                 pid = fork()
                 if pid == 0:
-                    self.be_worker(generation, seat, sockets, slot)
+                    self.be_worker(generation, seat, worker)
         except OSError as error:
             self.scoreboard.give_back(slot)
             self.postpone_boots(f"a worker cannot be forked: {error.strerror}")
-            return
-        self.children[pid] = Child(pid, generation, seat, slot)
+        except ConfigError as error:
+            self.scoreboard.give_back(slot)
+            self.fail_boot(generation, str(error))
+        else:
+            worker.pid = pid
+            self.children[pid] = Child(pid, generation, seat, worker)
 
-    def be_worker(
-        self, generation: Generation, seat: int, sockets: Sequence[socket.socket], slot: Slot
-    ) -> NoReturn:
+    def make_worker(self, generation: Generation, seat: int, slot: Slot) -> Worker:
+        """The next worker, not yet forked: what a hook writes on it then, master and worker have."""
+        self.worker_age += 1
+        return Worker(
+            generation.settings,
+            generation.app,
+            generation.sockets.of_seat(seat),
+            slot,
+            self.logs,
+            endpoint=generation.endpoint,
+            lifeline=self.lifeline,
+            master=self.pid,
+            age=self.worker_age,
+        )
+
+    def be_worker(self, generation: Generation, seat: int, worker: Worker) -> NoReturn:
         """In the child, with the signals blocked."""
         code = BootError.exit_code
         try:
@@ -586,20 +651,11 @@ class Arbiter:
             os.close(self.lifeline_end)
             generation.sockets.close_except_of(seat)
             set_title("worker", self.name)
-            worker = Worker(
-                generation.settings,
-                generation.load,
-                sockets,
-                slot,
-                self.logs,
-                lifeline=self.lifeline,
-                master=self.pid,
-            )
-            code = worker.run()
+            code = worker.run(self)
         except BaseException:
             self.log.exception("Worker failed (pid: %s)", os.getpid())
         finally:
-            leave(code)
+            worker.exit(code)
 
     def postpone_boots(self, why: str) -> None:
         """After a failed boot: fork nothing for a while, longer each time."""
@@ -628,6 +684,7 @@ class Arbiter:
         """Say how a worker ended, where it was not told to, and draw the conclusions."""
         code, how = os.waitstatus_to_exitcode(status), describe_end(status)
         state, note = child.slot.state, child.slot.note
+        hooks.call(child.generation.settings, "child_exit", self, child.worker)
         self.scoreboard.give_back(child.slot)
         if code == -signal.SIGKILL and not child.killed:
             how += " Perhaps out of memory?"  # what the kernel does to whom it has no memory for
@@ -636,15 +693,15 @@ class Arbiter:
                 self.log.warning("Worker (pid:%s) %s", child.pid, how)
         elif state is State.BOOTING:
             why = note or f"worker (pid:{child.pid}) {how} before it was ready"
-            self.fail_boot(child, why, code)
+            self.fail_boot(child.generation, why, code)
         else:
             self.booted = True
             if code != 0 or state is not State.LEAVING:
                 self.log.error("Worker (pid:%s) %s", child.pid, how)
 
-    def fail_boot(self, child: Child, why: str, code: int) -> None:
-        """A worker ended before it was ready. Raises ConfigError while the server starts."""
-        if self.previous is not None and child.generation is self.generation:
+    def fail_boot(self, generation: Generation, why: str, code: int = BootError.exit_code) -> None:
+        """A worker cannot become ready. Raises ConfigError while the server starts."""
+        if self.previous is not None and generation is self.generation:
             self.abandon_reload(self.previous, why)
         elif self.booted or any(other.has_booted for other in self.children.values()):
             self.postpone_boots(why)

@@ -6,7 +6,8 @@ import math
 from typing import Final
 
 from fastwsgi.process.generation import Generation
-from fastwsgi.process.scoreboard import Slot, State
+from fastwsgi.process.scoreboard import State
+from fastwsgi.process.worker import Worker
 
 # Seconds. A worker's heart beats once a second, so a shorter silence says nothing, and silence shows
 # up to a second late; part of that is allowed for, so that a request gets its full timeout and the
@@ -16,7 +17,7 @@ BEAT_TOLERANCE: Final = 0.25
 
 
 class Child:
-    """One worker.
+    """One worker. `worker` is the master's copy of it, which hooks get.
 
     `leave_by` is when it must be gone, after it was told to leave. `speak_by` is when its heart must
     have beaten again, after it was told to end the request that keeps it; `last_beat` is then the
@@ -33,13 +34,15 @@ class Child:
         "seat",
         "slot",
         "speak_by",
+        "worker",
     )
 
-    def __init__(self, pid: int, generation: Generation, seat: int, slot: Slot) -> None:
+    def __init__(self, pid: int, generation: Generation, seat: int, worker: Worker) -> None:
         self.pid = pid
         self.generation = generation
         self.seat = seat
-        self.slot = slot
+        self.slot = worker.slot
+        self.worker = worker
         self.leaving = False
         self.killed = False
         self.leave_by = math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
@@ -23,6 +24,22 @@ def enter_folder(settings: Settings) -> None:
             sys.path.insert(0, folder)
 
 
+def take_back_variables(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Undo `set_variables`. `environ` is the environment as it was."""
+    for pair in settings.raw_env:
+        name = pair.partition("=")[0]
+        os.environ.pop(name, None)
+        if name in environ:
+            os.environ[name] = environ[name]
+
+
+def set_variables(settings: Settings) -> None:
+    """Set the variables of `raw_env`, which hooks of the master read, too."""
+    for pair in settings.raw_env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+
+
 def require_execution(settings: Settings) -> None:
     """Import what `execution` needs. Raises ConfigError where that is not installed."""
     if settings.execution == "gevent":
@@ -39,6 +56,4 @@ def prepare(settings: Settings) -> None:
         from fastwsgi.execution.gevent import patch  # noqa: PLC0415
 
         patch()
-    for pair in settings.raw_env:
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
+    set_variables(settings)

@@ -31,8 +31,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
@@ -40,12 +41,18 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
 from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.process import hooks
+from fastwsgi.process.application import Application
+from fastwsgi.process.faces import WorkerFace
 from fastwsgi.process.privileges import drop
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
+from fastwsgi.process.wear import Wear
 
-Load = Callable[[Settings], Callable[..., Any]]
+if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
+    from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
 # neither acts on it nor dies of it. A handler, not SIG_IGN, which the application's own children
@@ -59,32 +66,45 @@ THE_MASTERS: Final = (
     signal.SIGWINCH,
 )
 
+ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
-class Worker:
-    """One forked process. `lifeline` is the reading end of a pipe that the master alone writes."""
+
+class Worker(WorkerFace):
+    """One forked process; made before the fork, and the master's copy stays what it was then.
+
+    `lifeline` is the reading end of a pipe that the master alone writes, `age` the worker's number.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        load: Load,
+        app: Application,
         sockets: Sequence[socket.socket],
         slot: Slot,
         logs: Logs,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
+        age: int,
     ) -> None:
         self.settings = settings
-        self.load = load
+        self.app = app
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
         self.master = master
+        self.age = age
+        self.pid = "[booting]"
+        self.interrupted = False
         self.log = logging.getLogger(ERROR)
 
-    def run(self) -> int:
-        """Serve until told to leave; the exit code."""
+    def run(self, arbiter: object) -> int:
+        """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
+        self.pid = os.getpid()
+        self.arbiter = arbiter
         try:
             self.boot()
         except ConfigError as error:
@@ -103,33 +123,50 @@ class Worker:
         self.log.info("Worker exiting (pid: %s)", os.getpid())
         return 0
 
+    def exit(self, code: int) -> NoReturn:
+        """The last of this process."""
+        hooks.call(self.settings, "worker_exit", self.arbiter, self)
+        leave(code)
+
     def boot(self) -> None:
         """Everything up to the first request. Raises ConfigError, and what wiring raises."""
         self.log.info("Booting worker with pid: %s", os.getpid())
+        if self.settings.worker_abort is not None:
+            # faulthandler, which comes before it, writes the stacks and then raises the signal anew.
+            signal.signal(signal.SIGABRT, self.abort)
         faulthandler.enable(self.logs.error)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
         faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
+        hooks.require(self.settings, "post_fork", self.arbiter, self)
+        enter_folder(self.settings)  # which may be closed to the user that follows
         drop(self.settings)
         self.die_with_the_master()
-        enter_folder(self.settings)
         prepare(self.settings)
-        app = self.load(self.settings)
+        reloader = make_reloader(self.settings)
+        self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
+        hooks.require(self.settings, "post_worker_init", self)
         self.server = wiring.build(
             self.settings,
-            app,
+            self.wsgi,
             list(self.sockets),
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
+            worker=self,
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
         reactor.add(self.lifeline, Watch(self.outlive_the_master), select.EPOLLIN)
         reactor.every_second(self.beat)
+        if self.settings.max_rss or self.settings.max_lifetime:
+            reactor.every_second(partial(self.examine, Wear(self.settings)))
         self.beat()
         self.slot.state = State.READY
+        if reloader is not None:
+            reloader.watch(reactor, self.give_way)
 
     def allowance(self) -> int:
         """The number of requests after which to be replaced; 0: never."""
@@ -143,6 +180,12 @@ class Worker:
         """Once a second."""
         self.slot.beat(self.server.requests, self.server.connections)
 
+    def examine(self, wear: Wear) -> None:
+        """Once a second, where there are bounds: ask to be replaced when one is reached."""
+        if self.slot.state is State.READY and (why := wear.why()):
+            self.log.info("Worker (pid: %s) is to be replaced: %s", self.pid, why)
+            self.wear_out()
+
     def stop_listening(self) -> None:
         """Give up the listening sockets, which the drain has emptied.
 
@@ -152,20 +195,13 @@ class Worker:
         for sock in self.sockets:
             sock.close()
 
-    def wear_out(self) -> None:
-        """Ask to be replaced: max_requests is reached, or something is stuck.
-
-        The master sends TERM once a successor is ready.
-        """
-        if self.slot.state is State.READY:
-            self.slot.state = State.WORN
-
     def obey(self) -> None:
         """Act on the signals that came."""
         for number in self.signals.take():
             if number == signal.SIGTERM:
                 self.leave()
             elif number in (signal.SIGINT, signal.SIGQUIT):
+                self.interrupt()
                 self.server.stop()
             elif number == signal.SIGUSR1:
                 self.logs.reopen()
@@ -192,12 +228,35 @@ class Worker:
         self.slot.state = State.LEAVING
         self.server.drain(self.stop_listening)
 
+    def give_way(self, path: str) -> None:
+        """A file has changed: leave, so that whoever comes next has it."""
+        if self.slot.state is not State.LEAVING:
+            self.log.info("Worker reloading: %s modified", path)
+            self.interrupt()
+            self.drain()
+
     def act_at_once(self, number: int, frame: FrameType | None) -> None:
         """In the signal handler, as an application that does not return never comes to `obey`."""
         if number == signal.SIGTERM:
             self.bound_the_drain()
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            # What is called here might wait, which gevent's hub, if that is what was met, must not.
+            if self.settings.execution != "gevent":
+                self.interrupt()
         elif number == TIMEOUT:
+            hooks.call(self.settings, "worker_abort", self)
             self.end_request(frame)
+
+    def interrupt(self) -> None:
+        """Call worker_int, once however often the worker is told to leave at once."""
+        if not self.interrupted:
+            self.interrupted = True
+            hooks.call(self.settings, "worker_int", self)
+
+    def abort(self, number: int, frame: FrameType | None) -> NoReturn:
+        """ABRT came; the stacks are written already."""
+        hooks.call(self.settings, "worker_abort", self)
+        self.exit(ABORTED)
 
     def end_request(self, frame: FrameType | None) -> None:
         """Raise RequestTimeout in the application, where it is what runs and has for too long.
@@ -205,7 +264,7 @@ class Worker:
         Not where the loop, or code of ours that it called, is what the signal met.
         """
         called = loop.called(frame)
-        if called is None or called.f_globals.get("__name__", "").startswith("fastwsgi."):
+        if called is None or is_ours(called.f_globals.get("__name__", "")):
             return
         limit = self.settings.patience
         if time.monotonic() - self.slot.heartbeat >= limit:
@@ -246,6 +305,25 @@ class Watch:
 
     def on_event(self, events: int, /) -> None:
         self.action()
+
+
+def make_reloader(settings: Settings) -> Reloader | None:
+    """What loads and watches the application where `reload` is set; few servers need the code of it."""
+    if not settings.reload:
+        return None
+    from fastwsgi.process.reloader import Reloader  # noqa: PLC0415
+
+    return Reloader(settings)
+
+
+def is_ours(module: str) -> bool:
+    """Whether code of the server's own is in `module`, other than what stands around an application.
+
+    The loop calls OpenSSL by way of the module ssl.
+    """
+    if module == "ssl":
+        return True
+    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 
 def leave(code: int) -> NoReturn:

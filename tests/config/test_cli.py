@@ -100,3 +100,33 @@ def test_the_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
         parse([flag], "fastwsgi")
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"fastwsgi (version {__version__})\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("--keep=5", "keepalive"),
+        ("--limit-request-field=5", None),
+        ("--limit-request-field_=5", "limit_request_field_size"),
+        ("--keepalive-r=5", "keepalive_requests"),
+        ("--drain=5", "drain_delay"),
+        ("--max-q=5", "max_queue"),
+        ("--max-r=5", None),
+    ],
+)
+def test_an_abbreviation_is_first_gunicorns(word: str, name: str | None) -> None:
+    if name is None:
+        with pytest.raises(UsageError, match="ambiguous"):
+            values(word)
+    else:
+        assert values(word) == {name: "5"}
+
+
+def test_help_has_every_flag_in_its_section(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"], "fastwsgi")
+    text = capsys.readouterr().out
+    for row in Settings.ROWS.values():
+        section = text[text.index(f"\n{row.section}:\n") :] if row.flags else ""
+        for flag in row.flags:
+            assert flag in section

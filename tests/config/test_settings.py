@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastwsgi.config.sections.accepted import Accepted
+from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import COMMAND_LINE, DEFAULT_SOURCE, Settings
 from fastwsgi.errors import ConfigError, UsageError
 
@@ -19,6 +21,8 @@ DEFAULTS = {
     "worker_connections": 1000,
     "max_queue": 0,
     "queue_timeout": 0,
+    "max_rss": 0,
+    "max_lifetime": 0,
     "timeout": 30,
     "request_timeout": 0,
     "graceful_timeout": 30,
@@ -39,10 +43,15 @@ DEFAULTS = {
     "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     "errorlog": "-",
     "loglevel": "info",
+    "reload": False,
+    "reload_engine": "auto",
+    "reload_extra_files": (),
     "check_config": False,
     "print_config": False,
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
+    "paste": None,
+    "raw_paste_global_conf": (),
     "request_streaming": False,
     "health_log": False,
     "health_path": None,
@@ -56,6 +65,76 @@ DEFAULTS = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "on_starting": None,
+    "on_reload": None,
+    "when_ready": None,
+    "pre_fork": None,
+    "post_fork": None,
+    "post_worker_init": None,
+    "worker_int": None,
+    "worker_abort": None,
+    "pre_exec": None,
+    "pre_request": None,
+    "post_request": None,
+    "child_exit": None,
+    "worker_exit": None,
+    "nworkers_changed": None,
+    "on_exit": None,
+    "ssl_context": None,
+    "forwarded_allow_ips": ("127.0.0.1", "::1"),
+    "secure_scheme_headers": {
+        "X-FORWARDED-PROTOCOL": "ssl",
+        "X-FORWARDED-PROTO": "https",
+        "X-FORWARDED-SSL": "on",
+    },
+    "forwarder_headers": ("SCRIPT_NAME", "PATH_INFO"),
+    "header_map": "drop",
+    "real_ip": None,
+    "proxy_protocol": "off",
+    "proxy_allow_ips": ("127.0.0.1", "::1"),
+    "permit_obsolete_folding": False,
+    "strip_header_spaces": False,
+    "permit_unconventional_http_method": False,
+    "permit_unconventional_http_version": False,
+    "casefold_http_method": False,
+    "sendfile": True,
+    "default_proc_name": None,
+    "protocol": "http",
+    "uwsgi_allow_ips": ("127.0.0.1", "::1"),
+    "http_parser": "auto",
+    "http_protocols": ("h1",),
+    "http2_cleartext": "off",
+    "http2_max_concurrent_streams": 100,
+    "http2_initial_window_size": 65535,
+    "http2_max_frame_size": 16384,
+    "http2_max_header_list_size": 65536,
+    "asgi_loop": "auto",
+    "asgi_lifespan": "auto",
+    "asgi_disconnect_grace_period": 3,
+    "websocket_max_message_size": 16777216,
+    "root_path": "",
+    "dirty_apps": (),
+    "dirty_workers": 0,
+    "dirty_timeout": 300,
+    "dirty_threads": 1,
+    "dirty_graceful_timeout": 30,
+    "on_dirty_starting": None,
+    "dirty_post_fork": None,
+    "dirty_worker_init": None,
+    "dirty_worker_exit": None,
+    "spew": False,
+    "control_socket": None,
+    "control_socket_mode": 0o600,
+    "control_socket_disable": False,
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
     "daemon": False,
     "user": os.geteuid(),
     "group": os.getegid(),
@@ -100,12 +179,34 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("preload_app", "yes", True),
         ("preload_app", "", False),
         ("preload_app", 1, True),
+        ("preload_app", None, False),
+        ("sendfile", None, True),
+        ("sendfile", False, False),
+        ("sendfile", "", False),
+        ("threads", 0, 1),
+        ("timeout", "0x10", 16),
+        ("timeout", "1_000", 1000),
+        ("control_socket_mode", "0660", 0o660),
+        ("control_socket_mode", "0o660", 0o660),
+        ("control_socket_mode", "660", 660),
+        ("control_socket_mode", 0o660, 0o660),
+        ("http_parser", " Fast ", "fast"),
+        ("http_parser", None, "auto"),
+        ("http2_cleartext", True, "prior-knowledge"),
+        ("http2_cleartext", False, "off"),
+        ("http_protocols", "h2, H1", ("h2", "h1")),
+        ("http_protocols", "", ("h1",)),
+        ("uwsgi_allow_ips", "10.0.0.0/8, ::1,*", ("10.0.0.0/8", "::1", "*")),
+        ("uwsgi_allow_ips", "", ()),
+        ("dirty_apps", "a,b", ("a,b",)),
+        ("raw_env", "A=1,2", ("A=1,2",)),
+        ("raw_env", None, ()),
         ("bind", "a:1, b:2", ("a:1", "b:2")),
         ("bind", ["unix:/x", ":80"], ("unix:/x", ":80")),
         ("raw_env", ["A=1", "B="], ("A=1", "B=")),
         ("loglevel", "DEBUG", "debug"),
         ("loglevel", "warn", "warning"),
-        ("access_log_format", " %(h)s ", " %(h)s "),
+        ("access_log_format", " %(h)s ", "%(h)s"),
         ("server_header", "", ""),
         ("pidfile", None, None),
         ("worker_class", "eventlet", "eventlet"),
@@ -144,7 +245,6 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("timeout", "-1"),
         ("header_timeout", 0),
         ("preload_app", "perhaps"),
-        ("preload_app", None),
         ("bind", []),
         ("bind", ""),
         ("bind", 8000),
@@ -155,7 +255,19 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("raw_env", ["A=\0"]),
         ("loglevel", "loud"),
         ("worker_class", "tornado"),
-        ("threads", 0),
+        ("backlog", 0),
+        ("http_parser", "slow"),
+        ("http_protocols", "h1,h1"),
+        ("http_protocols", "h3"),
+        ("http2_cleartext", "yes"),
+        ("http2_max_concurrent_streams", 0),
+        ("http2_initial_window_size", 2**31),
+        ("http2_max_frame_size", 16383),
+        ("control_socket_mode", "0x"),
+        ("control_socket_mode", "089"),
+        ("uwsgi_allow_ips", "10.0.0.1/8"),
+        ("protocol", "fastcgi"),
+        ("protocol", "uwsgi"),
         ("request_timeout", "soon"),
         ("request_timeout", "nan"),
         ("request_timeout", float("inf")),
@@ -203,7 +315,9 @@ def test_a_bad_value_on_the_command_line_is_a_usage_error_that_names_the_flag() 
 
 
 def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
-    with pytest.raises(ConfigError, match="'tornado'; there is: sync, gthread, gevent") as caught:
+    with pytest.raises(
+        ConfigError, match=r"'tornado': .*; there is: sync, gthread, gevent"
+    ) as caught:
         of(COMMAND_LINE, worker_class="tornado")
     assert caught.value.exit_code == 1
 
@@ -309,3 +423,48 @@ def test_the_folder_has_the_name_the_shell_has_for_it(
     ):
         monkeypatch.setenv("PWD", name)
         assert Settings().chdir == str(tmp_path / folder)
+
+
+OTHER = {
+    "protocol": None,  # refuses what is not its default
+    "uwsgi_allow_ips": "*",
+    "http_parser": "fast",
+    "http_protocols": "h2,h1",
+    "http2_cleartext": "both",
+    "asgi_loop": "uvloop",
+    "asgi_lifespan": "off",
+    "root_path": "/x",
+    "control_socket": "/x",
+    "dirty_apps": ["a:b"],
+    "on_dirty_starting": "os.path.basename",
+    "dirty_post_fork": "fnmatch.fnmatch",
+    "dirty_worker_init": "os.path.basename",
+    "dirty_worker_exit": "fnmatch.fnmatch",
+    "spew": True,
+    "control_socket_disable": True,
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in vars(Accepted).items() if isinstance(row, Setting)]
+)
+def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) -> None:
+    other = OTHER.get(name, 20000)
+    if other is not None:
+        settings = of(**{name: other})
+        (line,) = settings.remarks
+        assert line.startswith(f"{name} = {shown(getattr(settings, name))}: ")
+
+
+def test_the_defaults_are_worth_no_remark() -> None:
+    assert Settings().remarks == []
+
+
+def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
+    settings = of(bind="a:1,unix:/x,fd://3", raw_env=["A=1", "B=c=d"], threads=2, proc_name="p")
+    assert settings.address == [("a", 1), "/x", 3]
+    assert settings.env == {"A": "1", "B": "c=d"}
+    assert (settings.is_ssl, settings.worker_class_str) == (False, "gthread")
+    assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
+    assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
+    assert settings.settings.keys() == Settings.ROWS.keys()

@@ -40,6 +40,7 @@ class Limits:
         "--limit-request-head",
         metavar="INT",
         text="The most bytes of a request line and all header fields together.",
+        ours=True,
     )
     limit_request_body = Setting(
         integer,
@@ -47,6 +48,7 @@ class Limits:
         "--limit-request-body",
         metavar="INT",
         text="The most bytes of a request body; 0 without limit.",
+        ours=True,
     )
     header_timeout = Setting(
         positive,
@@ -54,6 +56,7 @@ class Limits:
         "--header-timeout",
         metavar="INT",
         text="Seconds a client has to send the head of a request.",
+        ours=True,
     )
     body_timeout = Setting(
         positive,
@@ -61,6 +64,7 @@ class Limits:
         "--body-timeout",
         metavar="INT",
         text="Seconds a client may be silent while it sends a request body.",
+        ours=True,
     )
     body_min_rate = Setting(
         integer,
@@ -69,6 +73,7 @@ class Limits:
         metavar="INT",
         text="Bytes a second at which a request body must arrive after its first 10 seconds; 0: at"
         " any rate.",
+        ours=True,
     )
     send_timeout = Setting(
         positive,
@@ -76,6 +81,7 @@ class Limits:
         "--send-timeout",
         metavar="INT",
         text="Seconds a client may take nothing of a response that is ready.",
+        ours=True,
     )
     body_buffer_size = Setting(
         integer,
@@ -84,6 +90,7 @@ class Limits:
         metavar="INT",
         text="Bytes of a request body that are kept in memory; a larger body goes to a temporary"
         " file.",
+        ours=True,
     )
     output_buffer_size = Setting(
         positive,
@@ -91,4 +98,5 @@ class Limits:
         "--output-buffer-size",
         metavar="INT",
         text="Bytes of a response that wait in memory before the application has to.",
+        ours=True,
     )

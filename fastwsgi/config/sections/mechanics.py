@@ -10,11 +10,14 @@ from fastwsgi.config.checks import (
     assignments,
     field_value,
     flag,
+    flag_or_yes,
     group_id,
-    mode_mask,
+    listed,
     optional_folder,
     optional_path,
     optional_string,
+    paste_target,
+    permissions,
     present_folder,
     user_id,
 )
@@ -31,6 +34,14 @@ class ServerMechanics:
         False,
         "--preload",
         text="Load the application once, before the workers are forked.",
+    )
+    sendfile = Setting(
+        flag_or_yes,
+        True,
+        "--no-sendfile",
+        bare=False,
+        text="Whether the kernel sends the files that an application returns by wsgi.file_wrapper; the"
+        " flag says that it does not. $SENDFILE unless set.",
     )
     chdir = Setting(
         absolute_folder,
@@ -93,7 +104,7 @@ class ServerMechanics:
         " becomes another user has its group alone.",
     )
     umask = Setting(
-        mode_mask,
+        permissions,
         0,
         "-m",
         "--umask",
@@ -115,12 +126,29 @@ class ServerMechanics:
         text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
         " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
     )
+    paste = Setting(
+        paste_target,
+        None,
+        "--paste",
+        "--paster",
+        metavar="FILE",
+        text="A PasteDeploy file whose application is to be served, FILE or FILE#NAME. Its section"
+        " [loggers] is for logconfig. Needs the extra fastwsgi[paste].",
+    )
+    raw_paste_global_conf = Setting(
+        listed,
+        (),
+        "--paste-global",
+        metavar="KEY=VALUE",
+        text="A value for the [DEFAULT] of that file. May be given several times.",
+    )
     request_streaming = Setting(
         flag,
         False,
         "--request-streaming",
         text="Call the application when the head of a request is there, and let it read the body while"
         " it arrives. Needs threads or gevent.",
+        ours=True,
     )
     health_path = Setting(
         optional_path,
@@ -129,12 +157,14 @@ class ServerMechanics:
         metavar="PATH",
         text="A path that the server itself answers, even where all threads are busy: 200, or 503 from"
         " TERM on.",
+        ours=True,
     )
     health_log = Setting(
         flag,
         False,
         "--health-log",
         text="Write requests for health_path to the access log, and count them for max_requests.",
+        ours=True,
     )
     server_header = Setting(
         field_value,
@@ -142,4 +172,5 @@ class ServerMechanics:
         "--server-header",
         metavar="STRING",
         text="The Server field of every response; an empty string leaves it out.",
+        ours=True,
     )

@@ -21,3 +21,9 @@ class ProcessNaming:
         metavar="STRING",
         text="The name of the processes in ps and top, where setproctitle is installed.",
     )
+    default_proc_name = Setting(
+        optional_string,
+        None,
+        text="That name where proc_name is not set; the application's unless set. Configuration file"
+        " only.",
+    )
