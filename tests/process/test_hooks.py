@@ -369,6 +369,7 @@ def test_workers_that_cannot_be_made_are_no_reload(name: str, serve: Serve, site
     (site / "gunicorn.conf.py").write_text(SAYING)
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded")
+    assert server.log.count(r"\[ERROR\]") == 1
 
 
 def test_the_master_outlives_hooks_that_fail(serve: Serve, site: Path) -> None:
