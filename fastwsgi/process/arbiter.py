@@ -59,6 +59,7 @@ from fastwsgi.process.surroundings import (
 from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -78,7 +79,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
+ANSWER_SECONDS: Final = 0.5  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -103,7 +104,7 @@ class Arbiter(ServerFace):
         self.settings = settings
         self.load = load
         self.bind_pause = bind_pause
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.log = logging.getLogger(ERROR)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
@@ -141,6 +142,8 @@ class Arbiter(ServerFace):
 
     def serve(self) -> None:
         """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.logs = open_logs(self.settings)
         self.logs.install()
@@ -165,6 +168,7 @@ class Arbiter(ServerFace):
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.succession.watch_parent()
         self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
@@ -257,8 +261,8 @@ class Arbiter(ServerFace):
     def name(self) -> str:
         """What ps and the log call the server."""
         settings = self.settings
-        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
-        return next(filter(None, names), "fastwsgi") + self.succession.suffix
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app, "fastwsgi")
+        return next(filter(None, names)) + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
         """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
@@ -396,6 +400,7 @@ class Arbiter(ServerFace):
             self.signals.abandon()
             hooks.require(self.settings, "pre_exec", self)
             upgrade.forget_handlers(self.signals.numbers)
+            hooks.require(self.settings, "pre_exec", self)
             fds = self.generation.sockets.filenos()
             environ = upgrade.heirs_environment(
                 self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)
@@ -415,7 +420,6 @@ class Arbiter(ServerFace):
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
-        self.log.info("Master has been promoted.")
         set_title("master", self.name)
         self.notifier.main_process(self.pid)
         if self.pidfile is not None and self.settings.pidfile is not None:
@@ -423,6 +427,7 @@ class Arbiter(ServerFace):
                 self.pidfile.move(self.settings.pidfile)
             except OSError as error:
                 self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 
@@ -465,8 +470,10 @@ class Arbiter(ServerFace):
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(self.addresses(settings), settings, present.sockets)
@@ -485,10 +492,10 @@ class Arbiter(ServerFace):
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.app.load)
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
         self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def change_settings(self, settings: Settings, count: int) -> None:
@@ -628,6 +635,7 @@ class Arbiter(ServerFace):
             generation.sockets.of_seat(seat),
             slot,
             self.logs,
+            endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
             age=self.worker_age,
@@ -714,6 +722,7 @@ class Arbiter(ServerFace):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
                 send(child.pid, TIMEOUT)
+                send(child.pid, signal.SIGCONT)  # a process that somebody stopped answers nothing
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""

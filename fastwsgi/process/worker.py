@@ -51,6 +51,7 @@ from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.process.wear import Wear
 
 if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
     from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
@@ -64,7 +65,6 @@ THE_MASTERS: Final = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-
 
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
@@ -83,6 +83,7 @@ class Worker(WorkerFace):
         slot: Slot,
         logs: Logs,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
         age: int,
@@ -90,6 +91,7 @@ class Worker(WorkerFace):
         self.settings = settings
         self.app = app
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
@@ -149,6 +151,7 @@ class Worker(WorkerFace):
             self.settings,
             self.wsgi,
             list(self.sockets),
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -325,7 +328,12 @@ def make_reloader(settings: Settings) -> Reloader | None:
 
 
 def is_ours(module: str) -> bool:
-    """Whether code of the server's own is in `module`, other than what stands around an application."""
+    """Whether code of the server's own is in `module`, other than what stands around an application.
+
+    The loop calls OpenSSL by way of the module ssl.
+    """
+    if module == "ssl":
+        return True
     return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 

@@ -17,6 +17,17 @@ class Watched:
     def descriptors(self) -> int:
         return len(os.listdir(self._folder / "fd"))
 
+    def epolls(self) -> int:
+        """How many epoll descriptors it has."""
+        folder = self._folder / "fd"
+        return sum("[eventpoll]" in os.readlink(folder / fd) for fd in os.listdir(folder))
+
+    def children(self) -> list[int]:
+        """Pids of the processes that it started and that have not been buried."""
+        return [
+            int(pid) for pid in (self._folder / f"task/{self.pid}/children").read_text().split()
+        ]
+
     def private(self) -> int:
         """Memory that is this process's alone."""
         return self._sizes("smaps_rollup", "Private_Clean:", "Private_Dirty:")

@@ -72,6 +72,7 @@ def test_port_binds_all_interfaces_and_yields_to_bind() -> None:
     assert read(PORT="").bind == ("127.0.0.1:8000",)
     with pytest.raises(ConfigError, match=r"'x' is not a port.*environment PORT"):
         read(PORT="x")
+    assert read("-b", ":1", PORT="tcp://10.0.0.1:80").bind == (":1",)
 
 
 def test_what_an_application_says_is_between_the_environment_and_the_file(home: Path) -> None:

@@ -38,7 +38,7 @@ class ServerWithClients(SteppedServer):
         super().close()
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "tls"])
 def transport(request: pytest.FixtureRequest) -> Transport:
     return cast(Transport, request.param)
 

@@ -70,11 +70,12 @@ def by_gunicorn(words: list[str]) -> Made:
 
 def by_us(words: list[str]) -> Made:
     settings = Sources.of_command_line(words, os.environ, "fastwsgi").read()
-    if settings.wsgi_app is None:
+    app = settings.wsgi_app or (settings.paste and os.path.abspath(settings.paste))
+    if app is None:
         raise ConfigError("no application is named")
     values = {name: plain(getattr(settings, name)) for name in Settings.ROWS}
     derived = {
-        "app": settings.wsgi_app,
+        "app": app,
         "addresses": [address(*listed(parse_address(one))) for one in settings.bind],
         "class": settings.effective_class,
         "sendfile": settings.sendfile,

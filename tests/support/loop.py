@@ -19,10 +19,11 @@ from typing import Any, Literal, cast
 from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
 from fastwsgi.wiring import Server, build
+from tests.support.certificates import TlsSocket, client_context, make_endpoint
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
 from tests.support.settings import make_settings
 
-Transport = Literal["tcp", "unix"]
+Transport = Literal["tcp", "unix", "tls"]
 
 PATIENCE = 5.0
 TURN_SECONDS = 0.02
@@ -42,13 +43,16 @@ class SteppedServer:
         self.app: Any = app
         self.transport = transport
         wanted = cast(Any, make_settings(**settings))
+        endpoint = make_endpoint(folder) if transport == "tls" else None
         self.socket = bind(
-            "127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock"
+            f"unix:{folder}/{id(self):x}.sock" if transport == "unix" else "127.0.0.1:0"
         )
         self.clock = Clock()
         self.turn_seconds = TURN_SECONDS
         try:
-            self.server: Server = build(wanted, app, [self.socket], clock=self.clock)
+            self.server: Server = build(
+                wanted, app, [self.socket], endpoint=endpoint, clock=self.clock
+            )
         except BaseException:
             self.socket.close()
             raise
@@ -131,11 +135,15 @@ class Client:
         self._reader: ResponseReader | None = None
         self._read = 0
         self._receiving = threading.Lock()  # an application under test may look what came so far
-        self.socket = socket.socket(server.socket.family)
+        self.socket: Any = socket.socket(server.socket.family)
         self.socket.connect(server.socket.getsockname())
         self.socket.setblocking(False)
-        if server.transport == "tcp":
+        if server.transport != "unix":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if server.transport == "tls":
+            tls = TlsSocket(self.socket, client_context())
+            self.socket = tls
+            server.until(tls.shake_hands, "the handshake")
 
     def put(self, data: bytes | memoryview) -> int:
         """Sends what the kernel takes now, without turning; a peer that is gone takes everything."""
@@ -180,7 +188,7 @@ class Client:
 
     def reset(self) -> None:
         """Closes with a reset where the transport knows one, so that no port stays in TIME_WAIT."""
-        if self.server.transport == "tcp":
+        if self.server.transport != "unix":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.socket.close()
 

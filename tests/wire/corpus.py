@@ -66,6 +66,7 @@ class Case:
     records: int | None = None
     methods: tuple[str, ...] = ()
     app: str = "echo"
+    over: str = ""
     half_close: bool = False
     whole_only: bool = False
     logged: list[str] = field(default_factory=list)
@@ -171,6 +172,10 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.methods = tuple(value.split(" "))
         case "records":
             case.records = int(value)
+        case "over":
+            if value not in ("tcp", "unix"):
+                raise ValueError(f"a case may be for tcp or unix alone, not for {value!r}")
+            case.over = value
         case "app":
             case.app = value
         case "set":

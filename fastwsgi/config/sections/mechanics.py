@@ -12,10 +12,12 @@ from fastwsgi.config.checks import (
     flag,
     flag_or_yes,
     group_id,
-    mode_mask,
+    listed,
     optional_folder,
     optional_path,
     optional_string,
+    paste_target,
+    permissions,
     present_folder,
     user_id,
 )
@@ -38,8 +40,8 @@ class ServerMechanics:
         True,
         "--no-sendfile",
         bare=False,
-        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
-        " environment has SENDFILE, as that says unless set.",
+        text="Whether the kernel sends the files that an application returns by wsgi.file_wrapper; the"
+        " flag says that it does not. $SENDFILE unless set.",
     )
     chdir = Setting(
         absolute_folder,
@@ -102,7 +104,7 @@ class ServerMechanics:
         " becomes another user has its group alone.",
     )
     umask = Setting(
-        mode_mask,
+        permissions,
         0,
         "-m",
         "--umask",
@@ -123,6 +125,22 @@ class ServerMechanics:
         metavar="FOLDER",
         text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
         " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
+    )
+    paste = Setting(
+        paste_target,
+        None,
+        "--paste",
+        "--paster",
+        metavar="FILE",
+        text="A PasteDeploy file whose application is to be served, FILE or FILE#NAME. Its section"
+        " [loggers] is for logconfig. Needs the extra fastwsgi[paste].",
+    )
+    raw_paste_global_conf = Setting(
+        listed,
+        (),
+        "--paste-global",
+        metavar="KEY=VALUE",
+        text="A value for the [DEFAULT] of that file. May be given several times.",
     )
     request_streaming = Setting(
         flag,
