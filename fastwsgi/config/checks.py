@@ -13,7 +13,7 @@ import math
 import os
 import pwd
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from fastwsgi.config.cpus import usable_cpus
@@ -220,6 +220,15 @@ def is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
+def certificates(value: object) -> tuple[str, ...]:
+    """Certificates by the name of a host, each as HOST=CERT,KEY, or HOST=CERT with the key in it."""
+    found = listed(value)
+    for entry in found:
+        if not re.fullmatch(r"(\*\.)?[^*=,\s]+=[^,]+(,[^,]+)?", entry):
+            raise ValueError(f"takes HOST=CERT,KEY, the host perhaps *.example.org, not {entry!r}")
+    return found
+
+
 def address_blocks(value: object) -> tuple[str, ...]:
     """IP addresses and networks as in 10.0.0.0/8, with commas between them; * is any."""
     import ipaddress  # noqa: PLC0415
@@ -337,15 +346,33 @@ def field_value(value: object) -> str:
     return text
 
 
-def mode_mask(value: object) -> int:
-    """A mask of permissions; what begins with 0 is octal, as in a shell."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = int(re.sub("^0(?=[0-9])", "0o", text), 0)
-        except ValueError:
-            raise ValueError(f"takes a mask such as 022, not {text!r}") from None
-    return integer(value)
+def comma_separated(value: object) -> tuple[str, ...]:
+    """A list in one string, with commas between its parts; given again it is another one."""
+    return strings(value or ())
+
+
+def field_values(value: object) -> dict[str, str]:
+    """Header fields (RFC 9110, 5.1) and a value of each."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"takes a dict of header fields in a configuration file, not {value!r}")
+    return {string(name): string(text) for name, text in value.items()}
+
+
+def optional_field_name(value: object) -> str | None:
+    """The name of a header field without an underscore, or None."""
+    if value is None:
+        return None
+    name = string(value)
+    if not re.fullmatch(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", name, re.ASCII):
+        raise ValueError(f"takes a header field such as X-Forwarded-For, not {value!r}")
+    return name
+
+
+def proxy_mode(value: object) -> str:
+    """Versions of the PROXY protocol, in all the words that gunicorn has for them."""
+    words = {"false": "off", "0": "off", "none": "off", "true": "auto", "1": "auto"}
+    word = value.strip().lower() if isinstance(value, str) else value
+    return one_of("off", "v1", "v2", "auto", yes="auto")(words.get(str(word), word))
 
 
 def user_id(value: object) -> int:

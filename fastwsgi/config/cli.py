@@ -66,6 +66,7 @@ def spelt_out(word: str) -> str:
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of all flags, for the command `prog`."""
     parser = Parser(
         prog=prog,
         formatter_class=Formatter,

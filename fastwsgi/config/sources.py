@@ -119,11 +119,12 @@ class Sources:
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
         with standing_in():  # for the file, and for functions that are given by their names
-            settings = self._settle(self.layers())
+            settings = self.settle(self.layers())
         self.warnings += settings.remarks
         return settings
 
-    def _settle(self, layers: Sequence[Layer]) -> Settings:
+    def settle(self, layers: Sequence[Layer]) -> Settings:
+        """The settings of `layers`; of a paste file, where they name one, what it says goes below them."""
         settings = Settings(layers)
         if settings.paste is None:
             return settings
@@ -173,7 +174,7 @@ def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
     return [
         (f"environment {variable}", {name: form.format(environ[variable].strip())})
         for variable, (name, form) in PLATFORM.items()
-        if name in Settings.ROWS and variable in environ
+        if variable in environ
         if environ[variable].strip() or variable in SPEAK_EMPTY
     ]
 

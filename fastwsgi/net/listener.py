@@ -112,14 +112,14 @@ def bind(
     return _bind_tcp(target, backlog, reuse_port)
 
 
-def display(sock: socket.socket) -> str:
+def display(sock: socket.socket, scheme: str = "http") -> str:
     """Name a bound socket as people write it: `http://127.0.0.1:8000`, `unix:/run/app.sock`."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         path = os.fsdecode(name)
         return f"unix:@{path[1:]}" if path.startswith("\0") else f"unix:{path}"
     host, port = name[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def is_bound_to(sock: socket.socket, address: str) -> bool:

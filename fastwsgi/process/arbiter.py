@@ -52,12 +52,14 @@ from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import (
     enter_folder,
     prepare,
-    replace_variables,
     require_execution,
+    set_variables,
+    take_back_variables,
 )
 from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -77,7 +79,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
+ANSWER_SECONDS: Final = 0.5  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -102,7 +104,7 @@ class Arbiter(ServerFace):
         self.settings = settings
         self.load = load
         self.bind_pause = bind_pause
-        self.generation = Generation(settings, Sockets(()), load)
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.log = logging.getLogger(ERROR)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
@@ -140,6 +142,8 @@ class Arbiter(ServerFace):
 
     def serve(self) -> None:
         """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.logs = open_logs(self.settings)
         self.logs.install()
@@ -149,9 +153,9 @@ class Arbiter(ServerFace):
         try:
             if self.start():
                 self.work()
-        except ConfigError as error:
+        except Exception as error:
             if self.settings.errorlog != STANDARD:
-                self.log.critical("%s", error)
+                self.log.critical("%s", error, exc_info=not isinstance(error, ConfigError))
             raise
         finally:
             self.finish()
@@ -159,11 +163,14 @@ class Arbiter(ServerFace):
     def start(self) -> bool:
         """Up to the first fork. False where a signal came first that ends the server."""
         settings = self.settings
-        replace_variables(settings, settings, self.sources.environ)
+        set_variables(settings)
         hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        if settings.daemon and "NOTIFY_SOCKET" in os.environ:
+            self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
+        self.generation.endpoint = secure(settings)
         self.succession.watch_parent()
         self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
@@ -256,8 +263,8 @@ class Arbiter(ServerFace):
     def name(self) -> str:
         """What ps and the log call the server."""
         settings = self.settings
-        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
-        return next(filter(None, names), "fastwsgi") + self.succession.suffix
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app, "fastwsgi")
+        return next(filter(None, names)) + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
         """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
@@ -415,7 +422,6 @@ class Arbiter(ServerFace):
 
     def be_promoted(self) -> None:
         """The old master is gone; this one takes its name, its pidfile and its place."""
-        self.log.info("Master has been promoted.")
         set_title("master", self.name)
         self.notifier.main_process(self.pid)
         if self.pidfile is not None and self.settings.pidfile is not None:
@@ -423,6 +429,7 @@ class Arbiter(ServerFace):
                 self.pidfile.move(self.settings.pidfile)
             except OSError as error:
                 self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 
@@ -442,7 +449,7 @@ class Arbiter(ServerFace):
         self.log.info("Hang up: Master%s", self.succession.suffix)
         self.notifier.reloading()
         try:
-            self.begin_generation(self.sources.read())
+            self.begin_generation(self.read_settings())
             hooks.call(self.settings, "on_reload", self)
         except ConfigError as error:
             with contextlib.suppress(ConfigError):
@@ -454,11 +461,21 @@ class Arbiter(ServerFace):
         self.log.error("Not reloaded, going on as before: %s", why)
         self.notifier.ready("Not reloaded")
 
+    def read_settings(self) -> Settings:
+        """As at the start: what a configuration file computes of a variable does not grow with each reload."""
+        take_back_variables(self.settings, self.sources.environ)
+        try:
+            return self.sources.read()
+        finally:
+            set_variables(self.settings)
+
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         logs = open_logs(settings)
         try:
             sockets = Sockets.open(self.addresses(settings), settings, present.sockets)
@@ -477,15 +494,16 @@ class Arbiter(ServerFace):
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.app.load)
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
         self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def change_settings(self, settings: Settings, count: int) -> None:
         """The settings of the master are now these; there were `count` workers before."""
-        replace_variables(self.settings, settings, self.sources.environ)
+        take_back_variables(self.settings, self.sources.environ)
+        set_variables(settings)
         self.settings = settings
         hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
 
@@ -619,6 +637,7 @@ class Arbiter(ServerFace):
             generation.sockets.of_seat(seat),
             slot,
             self.logs,
+            endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
             age=self.worker_age,
@@ -705,6 +724,7 @@ class Arbiter(ServerFace):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
                 send(child.pid, TIMEOUT)
+                send(child.pid, signal.SIGCONT)  # a process that somebody stopped answers nothing
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""

@@ -14,8 +14,10 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.application import Load
-from fastwsgi.process.arbiter import Arbiter
+from fastwsgi.process.arbiter import SIGNALS, Arbiter
+from fastwsgi.process.signals import handlers_kept
 from fastwsgi.process.surroundings import enter_folder, prepare
+from fastwsgi.wiring import secure
 
 RUN_HOST: Final = "0.0.0.0"
 RUN_PORT: Final = 5000
@@ -66,8 +68,9 @@ def check(settings: Settings, warnings: Sequence[str], load: Load) -> int:
     for warning in warnings:
         sys.stderr.write(f"{warning}\n")
     enter_folder(settings)
-    prepare(settings)
     try:
+        secure(settings)
+        prepare(settings)
         load(settings)
     except ConfigError as error:
         raise ConfigError(str(error)) from None
@@ -108,7 +111,8 @@ def run_application(app: object, words: Mapping[str, object], warnings: Sequence
         defaults=[(RUN_SOURCE, defaults)],
         warnings=warnings,
     )
-    Arbiter(sources, sources.read(), load).run()
+    with handlers_kept(SIGNALS):
+        Arbiter(sources, sources.read(), load).run()
 
 
 def require_main_thread(caller: str) -> None:

@@ -35,6 +35,7 @@ class Address:
         self.text = text
         self._target = parse_address(text)
         self._backlog = settings.backlog
+        self._scheme = settings.url_scheme
         self._umask = settings.umask
         by_name = isinstance(self._target, tuple)
         self._sockets = [*inherited] or [
@@ -73,6 +74,7 @@ class Address:
     def adopt(self, settings: Settings) -> Address:
         """The same sockets under new settings."""
         self._backlog = settings.backlog
+        self._scheme = settings.url_scheme
         if not isinstance(self._target, int):  # whoever opened it said how long its queue is
             for sock in self._sockets:
                 sock.listen(self._backlog)
@@ -91,6 +93,9 @@ class Address:
     def close(self) -> None:
         for sock in self._sockets:
             sock.close()
+
+    def __str__(self) -> str:
+        return display(self.first, self._scheme)
 
     @property
     def file(self) -> str:
@@ -194,7 +199,7 @@ class Sockets:
             address.close_except_of(seat)
 
     def __str__(self) -> str:
-        return ",".join(display(address.first) for address in self.addresses)
+        return ",".join(map(str, self.addresses))
 
 
 class BindError(ConfigError):

@@ -51,6 +51,7 @@ from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.process.wear import Wear
 
 if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
     from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
@@ -64,7 +65,6 @@ THE_MASTERS: Final = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-
 
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
@@ -83,6 +83,7 @@ class Worker(WorkerFace):
         slot: Slot,
         logs: Logs,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
         age: int,
@@ -90,6 +91,7 @@ class Worker(WorkerFace):
         self.settings = settings
         self.app = app
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.logs = logs
         self.lifeline = lifeline
@@ -134,13 +136,13 @@ class Worker(WorkerFace):
             signal.signal(signal.SIGABRT, self.abort)
         faulthandler.enable(self.logs.error)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
-        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+        self.write_stacks_at_timeout()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
-        hooks.require(self.settings, "post_fork", self.arbiter, self)
+        self.call_post_fork()
+        enter_folder(self.settings)  # which may be closed to the user that follows
         drop(self.settings)
         self.die_with_the_master()
-        enter_folder(self.settings)
         prepare(self.settings)
         reloader = make_reloader(self.settings)
         self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
@@ -149,6 +151,7 @@ class Worker(WorkerFace):
             self.settings,
             self.wsgi,
             list(self.sockets),
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -164,6 +167,17 @@ class Worker(WorkerFace):
         self.slot.state = State.READY
         if reloader is not None:
             reloader.watch(reactor, self.give_way)
+
+    def write_stacks_at_timeout(self) -> None:
+        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+
+    def call_post_fork(self) -> None:
+        """Whatever signals it takes for itself are ours again afterwards, as they are gunicorn's."""
+        if self.settings.post_fork is not None:
+            hooks.require(self.settings, "post_fork", self.arbiter, self)
+            faulthandler.unregister(TIMEOUT)
+            self.signals.take_back()
+            self.write_stacks_at_timeout()
 
     def allowance(self) -> int:
         """The number of requests after which to be replaced; 0: never."""
@@ -314,7 +328,12 @@ def make_reloader(settings: Settings) -> Reloader | None:
 
 
 def is_ours(module: str) -> bool:
-    """Whether code of the server's own is in `module`, other than what stands around an application."""
+    """Whether code of the server's own is in `module`, other than what stands around an application.
+
+    The loop calls OpenSSL by way of the module ssl.
+    """
+    if module == "ssl":
+        return True
     return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 

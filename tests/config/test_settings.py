@@ -81,6 +81,22 @@ DEFAULTS = {
     "nworkers_changed": None,
     "on_exit": None,
     "ssl_context": None,
+    "forwarded_allow_ips": ("127.0.0.1", "::1"),
+    "secure_scheme_headers": {
+        "X-FORWARDED-PROTOCOL": "ssl",
+        "X-FORWARDED-PROTO": "https",
+        "X-FORWARDED-SSL": "on",
+    },
+    "forwarder_headers": ("SCRIPT_NAME", "PATH_INFO"),
+    "header_map": "drop",
+    "real_ip": None,
+    "proxy_protocol": "off",
+    "proxy_allow_ips": ("127.0.0.1", "::1"),
+    "permit_obsolete_folding": False,
+    "strip_header_spaces": False,
+    "permit_unconventional_http_method": False,
+    "permit_unconventional_http_version": False,
+    "casefold_http_method": False,
     "sendfile": True,
     "default_proc_name": None,
     "protocol": "http",
@@ -110,6 +126,15 @@ DEFAULTS = {
     "control_socket": None,
     "control_socket_mode": 0o600,
     "control_socket_disable": False,
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
     "daemon": False,
     "user": os.geteuid(),
     "group": os.getegid(),
@@ -304,6 +329,8 @@ def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
         ("sync", 2, "threads", "gthread"),
         ("gthread", 1, "threads", "gthread"),
         ("gthread", 8, "threads", "gthread"),
+        ("gunicorn.workers.sync.SyncWorker", 1, "inline", "sync"),
+        ("gunicorn.workers.sync.SyncWorker", 2, "threads", "gthread"),
         ("gevent", 8, "gevent", "gevent"),
         ("gevent_pywsgi", 1, "gevent", "gevent"),
         ("eventlet", 1, "gevent", "gevent"),
@@ -433,3 +460,13 @@ def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) 
 
 def test_the_defaults_are_worth_no_remark() -> None:
     assert Settings().remarks == []
+
+
+def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
+    settings = of(bind="a:1,unix:/x,fd://3", raw_env=["A=1", "B=c=d"], threads=2, proc_name="p")
+    assert settings.address == [("a", 1), "/x", 3]
+    assert settings.env == {"A": "1", "B": "c=d"}
+    assert (settings.is_ssl, settings.worker_class_str) == (False, "gthread")
+    assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
+    assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
+    assert settings.settings.keys() == Settings.ROWS.keys()

@@ -200,6 +200,7 @@ CASES: Final = (
     options("a mask in octal", "-m 022"),
     options("a mask in decimal", "-m 22"),
     options("a mask as Python writes it", "--umask 0o22"),
+    options("a mask that is none", "-m x"),
     options("a mode of the control socket", "--control-socket-mode 0660"),
     options("sync with threads", "--threads 2"),
     options("sync with no thread", "--threads 0"),
@@ -216,6 +217,10 @@ CASES: Final = (
     options("the folder of nothing", "--chdir ''"),
     options("another folder", "--chdir sub"),
     options("a worker class by its path", "-k gunicorn.workers.gthread.ThreadWorker"),
+    options(
+        "a worker class by its path, with threads",
+        "-k gunicorn.workers.sync.SyncWorker --threads 2",
+    ),
     options("a worker class by its entry point", "-k egg:gunicorn#gthread"),
     options("gevent's other names", "-k gevent_pywsgi"),
     options("an address that is no block", "--uwsgi-allow-from 10.0.0.1/8"),

@@ -141,6 +141,23 @@ def child_exit(server, worker):
     server.wait_for(r"HOOK variable None$")
 
 
+def test_variables_do_not_grow_with_each_reload(serve: Serve, site: Path) -> None:
+    configure(
+        site,
+        """
+raw_env = ["LEVEL=" + os.environ["LEVEL"] + "x"]
+
+def on_reload(server): say("reload", server.cfg.env["LEVEL"], os.environ["LEVEL"])
+""",
+    )
+    server = serve("app:app", *LOCAL, cwd=site, env={"LEVEL": "y"})
+    for count in (1, 2):
+        server.wait_for(r"Ready" if count == 1 else "Reloaded")
+        server.signal(signal.SIGHUP)
+        server.wait_for(r"HOOK reload yx yx$", count=count)
+    assert server.get("/env?LEVEL")[1] == b"yx"
+
+
 def test_the_objects_have_what_hooks_look_for(serve: Serve, site: Path) -> None:
     configure(
         site,
@@ -213,6 +230,25 @@ def post_worker_init(worker):
 """,
     )
     assert serve("app:app", *LOCAL, cwd=site).get("/")[1] == b"wrapp"
+
+
+def test_a_hook_does_not_take_the_signals_away(serve: Serve, site: Path) -> None:
+    configure(
+        site,
+        """
+import signal
+
+def post_fork(server, worker):
+    for number in (signal.SIGTERM, signal.SIGRTMIN):
+        signal.signal(number, lambda number, frame: say("theirs", number))
+""",
+    )
+    server = serve("app:app", *LOCAL, "-t", "1", cwd=site)
+    assert HeldRequest(server, site).answer().startswith(b"HTTP/1.1 504 ")
+    server.wait_for(r"File .*, line \d+ in app")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "theirs" not in server.log.text()
 
 
 def test_greenlets_get_their_hooks(serve: Serve, site: Path) -> None:
@@ -333,6 +369,7 @@ def test_workers_that_cannot_be_made_are_no_reload(name: str, serve: Serve, site
     (site / "gunicorn.conf.py").write_text(SAYING)
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded")
+    assert server.log.count(r"\[ERROR\]") == 1
 
 
 def test_the_master_outlives_hooks_that_fail(serve: Serve, site: Path) -> None:

@@ -15,16 +15,18 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import CAPACITY, NOTE_BYTES, Order, Scoreboard, State
-from fastwsgi.process.signals import SignalQueue, wait_readable
+from fastwsgi.process.signals import SignalQueue, handlers_kept, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
 from tests.support.loop import SteppedServer
 
 
 @pytest.fixture
 def queue() -> Iterator[SignalQueue]:
-    queue = SignalQueue([signal.SIGTERM, signal.SIGUSR1, signal.SIGTTIN])
-    yield queue
-    queue.close()
+    numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGTTIN]
+    with handlers_kept(numbers):
+        queue = SignalQueue(numbers)
+        yield queue
+        queue.close()
 
 
 def readable(fd: int) -> bool:
@@ -66,12 +68,17 @@ def test_blocked_signals_come_afterwards(queue: SignalQueue) -> None:
 
 def test_on_arrival_is_called_in_the_handler() -> None:
     seen: list[int] = []
-    queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
-    try:
+    with handlers_kept([signal.SIGUSR1]):
+        queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
         signal.raise_signal(signal.SIGUSR1)
-        assert seen == [signal.SIGUSR1]
-    finally:
         queue.close()
+    assert seen == [signal.SIGUSR1]
+
+
+def test_what_comes_too_late_ends_nobody() -> None:
+    with handlers_kept([signal.SIGUSR1]):
+        SignalQueue([signal.SIGUSR1]).close()
+        signal.raise_signal(signal.SIGUSR1)
 
 
 def test_the_handlers_before_are_put_back() -> None:
@@ -79,7 +86,8 @@ def test_the_handlers_before_are_put_back() -> None:
 
     before = signal.signal(signal.SIGUSR1, handler)
     try:
-        SignalQueue([signal.SIGUSR1]).close()
+        with handlers_kept([signal.SIGUSR1]):
+            SignalQueue([signal.SIGUSR1]).close()
         assert signal.getsignal(signal.SIGUSR1) is handler
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -73,6 +73,7 @@ def test_there_is_a_way_back(number: signal.Signals, serve: Serve, site: Path) -
     server.wait_for(rf"The new master \(pid: {new}\) ")
     visitor.leave()
     assert visitor.failures == []
+    wait_gone(server.workers[1])
     assert server.get("/pid")[1] == str(server.workers[0]).encode()
     assert ask(site / "x.sock").endswith(b"hello")
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
@@ -255,3 +256,24 @@ def test_the_names_say_which_is_which(serve: Serve, site: Path) -> None:
     server.out.wait_for(rf"^{new} fastwsgi: master \[app:app\.2\]$")
     server.signal(signal.SIGTERM)
     server.out.wait_for(rf"^{new} fastwsgi: master \[app:app\]$")
+
+
+def test_the_hook_before_the_new_master(serve: Serve, site: Path) -> None:
+    conf = site / "gunicorn.conf.py"
+    conf.write_text(
+        "import os\n"
+        "def pre_exec(server):\n"
+        "    server.log.info('pre_exec of %s in %s', server.pid, os.getpid())\n"
+        "    if os.path.exists('broken'):\n"
+        "        raise RuntimeError('not today')\n"
+    )
+    server = serve("app:app", *LOCAL, cwd=site)
+    new = upgrade(server)
+    server.wait_for(rf"pre_exec of {server.pid} in {new}")
+    os.kill(new, signal.SIGTERM)
+    server.wait_for("The new master")
+    (site / "broken").touch()
+    new = send_usr2(server, 2)
+    server.wait_for(rf"The new master \(pid: {new}\) exited with code 1")
+    assert server.log.count("RuntimeError: not today") == 1
+    assert server.get("/") == (200, b"hello")

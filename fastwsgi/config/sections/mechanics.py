@@ -13,11 +13,11 @@ from fastwsgi.config.checks import (
     flag_or_yes,
     group_id,
     listed,
-    mode_mask,
     optional_folder,
     optional_path,
     optional_string,
     paste_target,
+    permissions,
     present_folder,
     user_id,
 )
@@ -104,7 +104,7 @@ class ServerMechanics:
         " becomes another user has its group alone.",
     )
     umask = Setting(
-        mode_mask,
+        permissions,
         0,
         "-m",
         "--umask",
