@@ -124,6 +124,7 @@ class Sources:
         return settings
 
     def settle(self, layers: Sequence[Layer]) -> Settings:
+        """The settings of `layers`; of a paste file, where they name one, what it says goes below them."""
         settings = Settings(layers)
         if settings.paste is None:
             return settings

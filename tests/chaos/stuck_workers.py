@@ -16,6 +16,7 @@ from typing import Final
 from tests.chaos.arena import Arena, RunningServer, read_answer, request
 from tests.chaos.crowd import Crowd
 from tests.chaos.figures import Figure
+from tests.support.server import wait_gone
 
 TITLE: Final = "workers that are stuck"
 MODELS: Final = ("inline", "gevent")
@@ -42,7 +43,8 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
     options = ("--timeout", f"{size.timeout}")
     with arena.server(*options, workers=WORKERS) as server, Crowd(server.port, CLIENTS) as crowd:
         for number in range(1, size.rounds + 1):
-            get_stuck(arena, server, size, deviations)
+            for pid in get_stuck(arena, server, size, deviations):
+                wait_gone(pid)
             server.process.wait_for("Booting worker", count=WORKERS + len(KINDS) * number)
             crowd.await_answers()
         met = crowd.report()
@@ -60,8 +62,11 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
 
 def get_stuck(
     arena: Arena, server: RunningServer, size: Size, deviations: dict[str, list[float]]
-) -> None:
-    """Have a worker be stuck of each kind, all at once; note how far off the timeout each was freed."""
+) -> list[int]:
+    """Have a worker be stuck of each kind, all at once; note how far off the timeout each was freed.
+
+    Gives their pids.
+    """
     with ExitStack() as stack:
         clients: dict[int, socket.socket] = {}
         while len(clients) < len(KINDS):
@@ -74,6 +79,7 @@ def get_stuck(
             off = abs(time.monotonic() - begin - size.timeout)
             deviations[name].append(off)
             arena.say(f"{name}: {outcome}, {off:.2f} s off the timeout")
+    return list(clients)[: len(KINDS)]
 
 
 def stop(pid: int, client: socket.socket) -> float:

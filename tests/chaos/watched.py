@@ -1,5 +1,6 @@
 """What the kernel says about a process under test."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -19,8 +20,11 @@ class Watched:
 
     def epolls(self) -> int:
         """How many epoll descriptors it has."""
-        folder = self._folder / "fd"
-        return sum("[eventpoll]" in os.readlink(folder / fd) for fd in os.listdir(folder))
+        found = 0
+        for fd in (self._folder / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found += "[eventpoll]" in os.readlink(fd)
+        return found
 
     def children(self) -> list[int]:
         """Pids of the processes that it started and that have not been buried."""

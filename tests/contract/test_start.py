@@ -24,6 +24,8 @@ pytestmark = [
 
 OPENED = re.compile(r"\bopen(at)?\(.* = \d+$", re.MULTILINE)
 
+UNWRITTEN: Final = {"PYTHONDONTWRITEBYTECODE": "1"}
+
 APP: Final = """
 import sys
 
@@ -47,7 +49,8 @@ def measure(command: tuple[str, ...], folder: Path) -> Taken:
     (folder / "plain.py").write_text("control_socket_disable = True\n")  # gunicorn's own
     traced = (str(STRACE), "-f", "-e", "trace=open,openat", "-o", str(folder / "calls"), *command)
     args = ["counting:app", "-b", "127.0.0.1:0", "-c", "plain.py"]
-    with ServerProcess.start(args, folder, command=traced) as server:
+    # With its bytecode or without, each module is one file then.
+    with ServerProcess.start(args, folder, UNWRITTEN, command=traced) as server:
         modules = int(server.get("/")[1])
         return Taken(len(OPENED.findall((folder / "calls").read_text())), modules)
 
