@@ -48,7 +48,8 @@ QUICK_SECONDS: Final = 1
 
 # The settings that are about connections and requests; the rest is the master's business.
 TAKEN: Final = (
-    *("backlog", "tmp_upload_dir", "worker_tmp_dir", "pre_request", "post_request"),
+    *("backlog", "sendfile", "tmp_upload_dir", "worker_tmp_dir"),
+    *("pre_request", "post_request", "ssl_context"),
     *(
         name
         for section in (Workers, Limits, Proxying, Leniency, Tls)
@@ -74,17 +75,19 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
     def check_config(cls, cfg: Any, log: Any) -> None:
         """In the master, before it forks. RuntimeError, which ends gunicorn, for what we cannot do."""
         try:
-            read(cfg)
+            wiring.secure(read(cfg))
         except ConfigError as error:
             raise RuntimeError(str(error)) from None
 
     def run(self) -> None:
         """Serve until told to leave."""
         let_log(self.log)
+        settings = read(self.cfg)
         self.server = wiring.build(
-            read(self.cfg),
+            settings,
             self.wsgi,
             [plain(listener) for listener in self.sockets],
+            endpoint=wiring.secure(settings),
             max_requests=self.max_requests if self.cfg.max_requests else 0,
             on_worn_out=self.wear_out,
             heartbeat=self.tmp.cell,

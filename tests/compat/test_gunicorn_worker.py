@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.support.server import PATIENCE, ServerProcess, wait_gone
 
@@ -27,7 +29,8 @@ HERE = Path(__file__).parent
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    body = {"/pid": str(os.getpid()), "/threaded": str(environ["wsgi.multithread"])}.get(path, "hello")
+    body = {"/pid": str(os.getpid()), "/threaded": str(environ["wsgi.multithread"]),
+        "/scheme": environ["wsgi.url_scheme"]}.get(path, "hello")
     if path == "/hold":
         # Blocks until the test opens the other end: an event, not a time.
         os.close(os.open(HERE / "started", os.O_WRONLY))
@@ -242,6 +245,19 @@ def test_hooks_around_requests(run: Run, site: Path) -> None:
     server = run()
     assert server.get("/somewhere?a") == (200, b"hello")
     server.wait_for("/somewhere 200 OK True")
+
+
+def test_tls(run: Run, site: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(site / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(site / "cert.pem")
+    server = run("--certfile", "cert.pem", "--keyfile", "key.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    client = http.client.HTTPSConnection("localhost", server.port, context=context)
+    client.request("GET", "/scheme")
+    assert answer(client) == (200, b"https")
 
 
 def test_a_unix_socket(run: Run, site: Path) -> None:
