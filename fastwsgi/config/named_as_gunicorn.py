@@ -28,6 +28,8 @@ class NamedAsGunicorn:
     ROWS: ClassVar[Mapping[str, Setting[object]]]
     bind: tuple[str, ...]
     raw_env: tuple[str, ...]
+    certfile: str | None
+    keyfile: str | None
     user: int
     group: int
 
@@ -43,7 +45,7 @@ class NamedAsGunicorn:
 
     @property
     def is_ssl(self) -> bool:
-        return bool(getattr(self, "certfile", None) or getattr(self, "keyfile", None))
+        return bool(self.certfile or self.keyfile)
 
     @property
     def uid(self) -> int:

@@ -136,6 +136,25 @@ def test_a_large_body_is_spooled_by_the_user(serve: Serve, open_site: Path) -> N
 
 
 @AS_ROOT
+def test_post_fork_has_the_privileges_that_the_application_has_not(
+    serve: Serve, open_site: Path
+) -> None:
+    (open_site / "gunicorn.conf.py").write_text(
+        "import os\n"
+        "def post_fork(server, worker): os.write(2, b'HOOK forked as %d\\n' % os.getuid())\n"
+        "def post_worker_init(worker): os.write(2, b'HOOK loaded as %d\\n' % os.getuid())\n"
+        "def worker_exit(server, worker): os.write(2, b'HOOK left as %d\\n' % os.getuid())\n"
+    )
+    server = serve("who:identity", *LOCAL, "-u", "nobody", cwd=open_site)
+    server.wait_for("Ready")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    said = [line for line in server.log if line.startswith("HOOK")]
+    nobody = NOBODY.pw_uid
+    assert said == ["HOOK forked as 0", f"HOOK loaded as {nobody}", f"HOOK left as {nobody}"]
+
+
+@AS_ROOT
 def test_usr1_works_for_the_user(serve: Serve, open_site: Path) -> None:
     logs = open_site / "logs"
     logs.mkdir()
