@@ -297,11 +297,11 @@ def secure(settings: Settings) -> Endpoint | None:
 
     def certificate(entry: str) -> Certificate:
         certfile, _, keyfile = entry.partition(",")
-        return Certificate("sni", certfile.strip(), keyfile.strip() or None)
+        return Certificate(certfile.strip(), keyfile.strip() or None, "sni", "sni")
 
     entries = (entry.partition("=") for entry in settings.sni)
     return Endpoint(
-        Certificate("certfile", settings.certfile, settings.keyfile),
+        Certificate(settings.certfile, settings.keyfile),
         {host.lower(): certificate(files) for host, _, files in entries},
         ca_certs=settings.ca_certs,
         cert_reqs=settings.cert_reqs,

@@ -28,7 +28,8 @@ class Setting(Generic[T]):
     `bare` is what the flag says without a value: for yes and no that is True unless given; any other
     row that has one may have its flag with or without a value. `remark` is a sentence that the log
     has at the start where the value is not the default, or a function that makes one of the value,
-    "" for none. `ours` marks what gunicorn has not: its abbreviations go before those of such rows.
+    "" for none. `ours` marks what gunicorn has not; abbreviations of gunicorn's flags go before those
+    of such a row.
     """
 
     __slots__ = (

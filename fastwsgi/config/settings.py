@@ -90,9 +90,8 @@ class Settings(
     @property
     def execution(self) -> Execution:
         """How a worker runs the application. With threads, sync is gthread, as in gunicorn."""
-        if self.worker_class == "sync" and self.threads > 1:
-            return "threads"
-        return WORKER_CLASSES[self.worker_class]
+        how = WORKER_CLASSES[self.worker_class]
+        return "threads" if how == "inline" and self.threads > 1 else how
 
     @property
     def effective_class(self) -> str:

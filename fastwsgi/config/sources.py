@@ -124,6 +124,7 @@ class Sources:
         return settings
 
     def settle(self, layers: Sequence[Layer]) -> Settings:
+        """The settings of `layers`; of a paste file, where they name one, what it says goes below them."""
         settings = Settings(layers)
         if settings.paste is None:
             return settings
@@ -173,7 +174,7 @@ def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
     return [
         (f"environment {variable}", {name: form.format(environ[variable].strip())})
         for variable, (name, form) in PLATFORM.items()
-        if name in Settings.ROWS and variable in environ
+        if variable in environ
         if environ[variable].strip() or variable in SPEAK_EMPTY
     ]
 

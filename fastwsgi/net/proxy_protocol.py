@@ -217,7 +217,6 @@ class ProxyProtocol:
         nothing where there is none; or `refuse(fd, address, verdict)`.
         """
         preamble = Preamble(self, go_on, refuse, fd, address)
-        self.reactor.add(fd, preamble, INPUT)
         self._deadlines[preamble] = self.reactor.clock.monotonic() + self._seconds
         self.on_change()
 
@@ -252,8 +251,9 @@ class Preamble:
     def __init__(
         self, shared: ProxyProtocol, go_on: GoOn, refuse: Refuse, fd: int, address: Any
     ) -> None:
+        # First, as the socket below is the owner of the descriptor: whatever this raises leaves it.
+        shared.reactor.add(fd, self, INPUT)
         self.fd = fd
-        # All four are given, so that the kernel need not be asked.
         self._sock = Socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
         self._shared = shared
         self._go_on = go_on

@@ -49,16 +49,20 @@ State = tuple[tuple[int, int, int] | None, ...]
 class Certificate(NamedTuple):
     """Files of a certificate chain and of its key; None: the key is in the former, too.
 
-    `setting` names where they were given, for messages.
+    `setting` and `key_setting` name where they were given, for messages.
     """
 
-    setting: str
     certfile: str
     keyfile: str | None
+    setting: str = "certfile"
+    key_setting: str = "keyfile"
 
     @property
-    def files(self) -> tuple[str, ...]:
-        return (self.certfile,) if self.keyfile is None else (self.certfile, self.keyfile)
+    def key(self) -> tuple[str, str]:
+        """Where the key is: the setting, and the file."""
+        if self.keyfile is None:
+            return self.setting, self.certfile
+        return self.key_setting, self.keyfile
 
 
 class Session(ssl.SSLObject):
@@ -93,8 +97,10 @@ class Endpoint:
         self._cert_reqs = cert_reqs
         self._ciphers = ciphers
         self._customise = customise
-        files = [path for entry in (certificate, *names.values()) for path in entry.files]
-        self._files = files if ca_certs is None else [*files, ca_certs]
+        files = {ca_certs}
+        for entry in (certificate, *names.values()):
+            files |= {entry.certfile, entry.keyfile}
+        self._files = sorted(filter(None, files))
         self._log = logging.getLogger("fastwsgi.error")
         self._state = self._seen = look(self._files)
         self._by_name: Mapping[str, ssl.SSLContext] = {}
@@ -159,7 +165,12 @@ class Endpoint:
     def _make_context(self, certificate: Certificate) -> ssl.SSLContext:
         if self._customise is None:
             return self._make_default(certificate)
-        context = self._customise(partial(self._make_default, certificate))
+        try:
+            context = self._customise(partial(self._make_default, certificate))
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"ssl_context: {type(error).__name__}: {error}") from error
         if not isinstance(context, ssl.SSLContext):
             raise ConfigError(f"ssl_context has to return an SSLContext, not {context!r}")
         return context
@@ -208,39 +219,42 @@ def identity(path: str) -> tuple[int, int, int] | None:
 
 def load(context: ssl.SSLContext, certificate: Certificate) -> None:
     """Load a certificate and its key. Raises ConfigError that says which file is wrong, and how."""
-    setting, certfile, keyfile = certificate
-    for path in certificate.files:
+    for setting, path in ((certificate.setting, certificate.certfile), certificate.key):
         try:
             with open(path, "rb"):
                 pass
         except OSError as error:
             raise ConfigError(f"{setting}: {blame(path, error)}") from None
-    key = keyfile or certfile
 
     def refuse_password() -> NoReturn:
+        setting, path = certificate.key
         raise ConfigError(
-            f"{setting}: the key in {key!r} needs a password; give one without, or load it in an"
+            f"{setting}: the key in {path!r} needs a password; give one without, or load it in an"
             " ssl_context hook"
         )
 
     try:
-        context.load_cert_chain(certfile, keyfile, refuse_password)
+        context.load_cert_chain(certificate.certfile, certificate.keyfile, refuse_password)
     except ssl.SSLError as error:
-        raise ConfigError(f"{setting}: {diagnose(certfile, key, error)}") from None
+        raise ConfigError(diagnose(certificate, error)) from None
 
 
-def diagnose(certfile: str, key: str, error: ssl.SSLError) -> str:
+def diagnose(certificate: Certificate, error: ssl.SSLError) -> str:
     """Why OpenSSL takes no such pair of files."""
+    certfile = certificate.certfile
+    setting, key = certificate.key
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-        return f"the key in {key!r} is not the one of the certificate in {certfile!r}"
+        return f"{setting}: the key in {key!r} is not the one of the certificate in {certfile!r}"
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certfile)
-    except ssl.SSLError:
-        return f"there is no certificate in {certfile!r}; a file in PEM format is needed"
+    except ssl.SSLError as wrong:
+        return f"{certificate.setting}: {blame(certfile, wrong)}"
     with open(key, "rb") as file:
         if not re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", file.read()):
-            return f"there is no key in {key!r}; a file in PEM format is needed"
-    return f"OpenSSL refuses the certificate in {certfile!r} with the key in {key!r}: {error}"
+            return f"{setting}: there is no key in {key!r}; a file in PEM format is needed"
+    return (
+        f"{setting}: OpenSSL refuses the key in {key!r} of the certificate in {certfile!r}: {error}"
+    )
 
 
 def blame(path: str, error: OSError) -> str:

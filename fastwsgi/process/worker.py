@@ -136,10 +136,10 @@ class Worker(WorkerFace):
             signal.signal(signal.SIGABRT, self.abort)
         faulthandler.enable(self.logs.error)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
-        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+        self.write_stacks_at_timeout()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
-        hooks.require(self.settings, "post_fork", self.arbiter, self)
+        self.call_post_fork()
         enter_folder(self.settings)  # which may be closed to the user that follows
         drop(self.settings)
         self.die_with_the_master()
@@ -167,6 +167,17 @@ class Worker(WorkerFace):
         self.slot.state = State.READY
         if reloader is not None:
             reloader.watch(reactor, self.give_way)
+
+    def write_stacks_at_timeout(self) -> None:
+        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+
+    def call_post_fork(self) -> None:
+        """Whatever signals it takes for itself are ours again afterwards, as they are gunicorn's."""
+        if self.settings.post_fork is not None:
+            hooks.require(self.settings, "post_fork", self.arbiter, self)
+            faulthandler.unregister(TIMEOUT)
+            self.signals.take_back()
+            self.write_stacks_at_timeout()
 
     def allowance(self) -> int:
         """The number of requests after which to be replaced; 0: never."""

@@ -21,9 +21,9 @@ LISTS: Final = frozenset({"bind", "raw_env"})
 
 
 class Written(NamedTuple):
-    """`settings` are pairs of a name and the Python of its value; `remark` stands beside them."""
+    """`rows` are pairs of a name and the Python of its value; `remark` stands beside them."""
 
-    settings: tuple[tuple[str, str], ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
     remark: str = ""
 
 
@@ -128,8 +128,8 @@ def https(value: str, notes: Notes) -> Written:
     where, *files = value.split(",")
     if not 2 <= len(files) <= 4:
         raise ValueError(f"takes ADDRESS,CERTIFICATE,KEY, not {value!r}")
-    settings = [(name, expression(file)) for name, file in zip(names, files, strict=False) if file]
-    return Written((("bind", f"[{expression(address(where))}]"), *settings))
+    rows = [(name, expression(file)) for name, file in zip(names, files, strict=False) if file]
+    return Written((("bind", f"[{expression(address(where))}]"), *rows))
 
 
 def socket_mode(value: str, notes: Notes) -> Written:
@@ -151,10 +151,10 @@ def buffer_size(value: str, notes: Notes) -> Written:
     size = number(value)
     if size is None:
         raise ValueError("takes a number that is written in the file")
-    settings = [("limit_request_line", str(size)), ("limit_request_field_size", str(size))]
+    rows = [("limit_request_line", str(size)), ("limit_request_field_size", str(size))]
     if size > DEFAULT_HEAD:
-        settings.append(("limit_request_head", str(size)))
-    return Written(tuple(settings))
+        rows.append(("limit_request_head", str(size)))
+    return Written(tuple(rows))
 
 
 def keeps_alive(value: str, notes: Notes) -> Written:
@@ -176,7 +176,7 @@ def gevent(value: str, notes: Notes) -> Written:
     model = ("worker_class", "'gevent'")
     if not is_on(value):
         return Written()
-    return Written((model, *counts("worker_connections")(value, notes).settings))
+    return Written((model, *counts("worker_connections")(value, notes).rows))
 
 
 def memory(value: str, notes: Notes) -> Written:

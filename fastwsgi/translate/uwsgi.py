@@ -65,9 +65,9 @@ def written(option: Option, result: Written | None, said: str, lists: set[str]) 
         return
     if result.remark:
         said += f"; {result.remark}"
-    if not result.settings:
+    if not result.rows:
         yield (), f"# {said}"
-    for name, python in result.settings:
+    for name, python in result.rows:
         if name in LISTS and name not in lists and option.conditions:
             yield (), f"{name} = []"
             lists.add(name)

@@ -329,6 +329,8 @@ def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
         ("sync", 2, "threads", "gthread"),
         ("gthread", 1, "threads", "gthread"),
         ("gthread", 8, "threads", "gthread"),
+        ("gunicorn.workers.sync.SyncWorker", 1, "inline", "sync"),
+        ("gunicorn.workers.sync.SyncWorker", 2, "threads", "gthread"),
         ("gevent", 8, "gevent", "gevent"),
         ("gevent_pywsgi", 1, "gevent", "gevent"),
         ("eventlet", 1, "gevent", "gevent"),

@@ -217,6 +217,10 @@ CASES: Final = (
     options("the folder of nothing", "--chdir ''"),
     options("another folder", "--chdir sub"),
     options("a worker class by its path", "-k gunicorn.workers.gthread.ThreadWorker"),
+    options(
+        "a worker class by its path, with threads",
+        "-k gunicorn.workers.sync.SyncWorker --threads 2",
+    ),
     options("a worker class by its entry point", "-k egg:gunicorn#gthread"),
     options("gevent's other names", "-k gevent_pywsgi"),
     options("an address that is no block", "--uwsgi-allow-from 10.0.0.1/8"),

@@ -27,6 +27,7 @@ from fastwsgi.net.proxy_protocol import (
     read_text,
 )
 from fastwsgi.net.reactor import Reactor
+from tests.support.certificates import TlsSocket, client_context
 from tests.support.loop import SteppedServer
 
 from .conftest import ManualClock
@@ -368,3 +369,51 @@ def test_the_log_says_which_setting_is_wanting(
         assert answer.status == 403
         assert client.await_end() == "eof"
     assert re.search("ip=127.0.0.1: .*proxy_allow_ips", caplog.text)
+
+
+def test_a_header_stands_before_the_handshake(tmp_path: Path) -> None:
+    """Both in one piece, so that nothing of the handshake may be taken with the header."""
+    with SteppedServer(app, tmp_path, "tls", proxy_protocol="auto") as server:
+        raw = socket.create_connection(server.socket.getsockname())
+        raw.setblocking(False)
+        raw.sendall(TEXT[:-1])
+        server.settle()
+        client = TlsSocket(raw, client_context())
+        raw, client.raw = client.raw, Prefixed(raw, TEXT[-1:])  # type: ignore[assignment]
+        server.until(client.shake_hands, "the handshake")
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        received = bytearray()
+
+        def answered() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                received.extend(client.recv(1 << 16))
+            return received.endswith(b"\r\n\r\n192.0.2.1")
+
+        server.until(answered, "the answer")
+        raw.close()
+
+
+class Prefixed:
+    """A socket whose first bytes are preceded by others, in one piece."""
+
+    def __init__(self, raw: socket.socket, prefix: bytes) -> None:
+        self.raw = raw
+        self.prefix = prefix
+        self.recv = raw.recv
+
+    def send(self, data: bytes) -> int:
+        sent = self.raw.send(self.prefix + data) - len(self.prefix)
+        self.prefix = b""
+        return sent
+
+
+def test_a_descriptor_that_cannot_be_watched_stays_the_listeners(
+    door: Door, tmp_path: Path
+) -> None:
+    path = tmp_path / "no-socket"
+    path.touch()
+    fd = os.open(path, os.O_RDONLY)
+    with pytest.raises(PermissionError):
+        door.protocol.accept(door.go_on, door.refuse, fd, PROXY)
+    assert len(door.protocol) == 0
+    os.close(fd)

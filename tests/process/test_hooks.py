@@ -232,6 +232,25 @@ def post_worker_init(worker):
     assert serve("app:app", *LOCAL, cwd=site).get("/")[1] == b"wrapp"
 
 
+def test_a_hook_does_not_take_the_signals_away(serve: Serve, site: Path) -> None:
+    configure(
+        site,
+        """
+import signal
+
+def post_fork(server, worker):
+    for number in (signal.SIGTERM, signal.SIGRTMIN):
+        signal.signal(number, lambda number, frame: say("theirs", number))
+""",
+    )
+    server = serve("app:app", *LOCAL, "-t", "1", cwd=site)
+    assert HeldRequest(server, site).answer().startswith(b"HTTP/1.1 504 ")
+    server.wait_for(r"File .*, line \d+ in app")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "theirs" not in server.log.text()
+
+
 def test_greenlets_get_their_hooks(serve: Serve, site: Path) -> None:
     """As with psycogreen: post_fork makes a library cooperative before the application uses it."""
     pytest.importorskip("gevent")
@@ -350,6 +369,7 @@ def test_workers_that_cannot_be_made_are_no_reload(name: str, serve: Serve, site
     (site / "gunicorn.conf.py").write_text(SAYING)
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded")
+    assert server.log.count(r"\[ERROR\]") == 1
 
 
 def test_the_master_outlives_hooks_that_fail(serve: Serve, site: Path) -> None:

@@ -82,6 +82,13 @@ def test_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.why() == "it is 55 seconds old (max_lifetime)"
 
 
+def test_a_worker_is_not_replaced_for_what_it_had_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wear, "resident", lambda: 300 << 20)
+    assert Wear(Settings([("file", {"max_rss": "200M"})])).why() == ""
+
+
 def test_lifetimes_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(wear.time, "monotonic", lambda: now)

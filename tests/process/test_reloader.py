@@ -48,9 +48,11 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def save(folder: Path, name: str, text: str) -> None:
-    """As editors do it: all or nothing."""
+def save(folder: Path, name: str, text: str, moment: int | None = None) -> None:
+    """As editors do it: all or nothing. `moment` is the file's date, in nanoseconds."""
     (folder / "saved").write_text(text)
+    if moment is not None:
+        os.utime(folder / "saved", ns=(moment, moment))
     (folder / "saved").rename(folder / name)
 
 
@@ -63,11 +65,13 @@ def reloaded(server: ServerProcess, path: Path, count: int = 1) -> None:
 
 @pytest.mark.parametrize("engine", ["auto", "poll", "inotify"])
 def test_what_is_saved_is_served(engine: str, serve: Serve, site: Path) -> None:
-    server = serve("app:app", *LOCAL, "--reload", "--reload-engine", engine, cwd=site)
+    words = ("app:app", *LOCAL, "--reload", "--reload-engine", engine)
+    server = serve(*words, cwd=site, env={"PYTHONDONTWRITEBYTECODE": ""})
     server.wait_for(r"\[WARNING\] reload = True: for development only")
     assert server.get("/") == (200, b"one")
-    # Of the same size, and in the same second: its compiled file would pass for that of both.
-    save(site, "version.py", "VERSION = 'two'")
+    # Of the same size, and in the same second: the compiled file would pass for that of both.
+    moment = (site / "version.py").stat().st_mtime_ns
+    save(site, "version.py", "VERSION = 'two'", moment)
     reloaded(server, site / "version.py")
     assert server.get("/") == (200, b"two")
     server.signal(signal.SIGTERM)

@@ -31,8 +31,9 @@ class Pair:
     def options(self) -> list[str]:
         return ["--certfile", self.certfile, "--keyfile", self.keyfile]
 
-    def certificate(self, setting: str) -> Certificate:
-        return Certificate(setting, self.certfile, self.keyfile)
+    @property
+    def certificate(self) -> Certificate:
+        return Certificate(self.certfile, self.keyfile)
 
 
 class Authority:
@@ -96,8 +97,8 @@ def make_endpoint(
 ) -> Endpoint:
     """The TLS of a server, for servers built inside a test; it is called localhost unless said."""
     return Endpoint(
-        (pair or localhost()).certificate("certfile"),
-        {name: found.certificate("sni") for name, found in (names or {}).items()},
+        (pair or localhost()).certificate,
+        {name: found.certificate for name, found in (names or {}).items()},
         ca_certs=ca_certs,
         cert_reqs=cert_reqs,
         ciphers=ciphers,

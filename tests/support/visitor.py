@@ -2,6 +2,8 @@
 
 import http.client
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from tests.support.server import PATIENCE, ServerProcess
 
@@ -10,20 +12,26 @@ class Visitor:
     """A strict client: a request after the other, and every one must be answered with 200.
 
     Keeps its connection as a browser does: only a connection that the server said it would close is
-    opened anew.
+    opened anew. `connect` makes it, where it is not plain HTTP.
     """
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        connect: Callable[[], http.client.HTTPConnection] | None = None,
+    ) -> None:
         self.answers: list[bytes] = []
         self.failures: list[BaseException] = []
-        self._server = server
+        self._connect = connect or partial(
+            http.client.HTTPConnection, server.host, server.port, timeout=PATIENCE
+        )
         self._over = threading.Event()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._visit)
         self._thread.start()
 
     def _visit(self) -> None:
-        client = http.client.HTTPConnection(self._server.host, self._server.port, timeout=PATIENCE)
+        client = self._connect()
         try:
             while not self._over.is_set():
                 client.request("GET", "/version")

@@ -21,7 +21,6 @@ ENOUGH = 3  # problems of one case are enough to understand it
 
 # Sections A to G of the conformance list; H (HTTP/2) is shown where its room is.
 NUMBERS = {*range(1, 144)}
-LATER = {62: "plain HTTP on a TLS port needs a TLS port"}
 
 CASES = load_cases()
 
@@ -32,7 +31,7 @@ CASES = load_cases()
         (case, transport)
         for case in CASES
         for transport in ("tcp", "unix")
-        if case.over in ("", transport)
+        if transport in case.over
     ],
     ids=str,
 )
@@ -52,7 +51,7 @@ def test_case(case: Case, transport: Transport, model: Model, benches: Benches) 
     assert not problems, f"{case.path.name}\n" + "\n".join(problems)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if "tls" in case.over], ids=str)
 def test_case_over_tls(case: Case, benches: Benches) -> None:
     """Fed whole: how bytes arrive is decided by what is decrypted at once, and that was all one could see."""
     bench = benches.get("tls", INLINE, case.settings)
@@ -68,9 +67,10 @@ def test_case_over_tls(case: Case, benches: Benches) -> None:
 
 
 def numbers_of_functions() -> set[int]:
-    """The numbers in names such as `test_097_098_nothing_more` of this folder's modules."""
+    """The numbers in names such as `test_097_098_nothing_more` of this folder's modules and those of TLS."""
     numbers: set[int] = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+    here = Path(__file__).parent
+    for path in (*here.glob("test_*.py"), *here.with_name("tls").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 words = node.name.split("_")[1:]
@@ -80,7 +80,7 @@ def numbers_of_functions() -> set[int]:
 
 def test_every_number_has_a_case() -> None:
     shown = {number for case in CASES for number in case.numbers} | numbers_of_functions()
-    assert NUMBERS - shown == LATER.keys()
+    assert shown >= NUMBERS
 
 
 def test_cases_stand_where_their_numbers_belong() -> None:
