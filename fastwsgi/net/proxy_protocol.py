@@ -259,7 +259,7 @@ class Preamble:
         self._go_on = go_on
         self._refuse = refuse
         self._address = address
-        self._header = bytearray()  # a binary one, as far as it was taken
+        self._header = bytearray()  # as far as it was taken
 
     def on_event(self, events: int, /) -> None:
         """Look at the first bytes, and go on where they tell enough."""
@@ -296,52 +296,54 @@ class Preamble:
 
     def _look(self, *, ended: bool) -> dict[str, Any] | Verdict | None:
         """What the environ gets, why to refuse, or None to wait. An OSError ends the connection."""
-        if self._header:
-            return self._take_binary()
         try:
-            head = self._sock.recv(LONGEST_TEXT, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if self._header:
+                return self._take_text() if self._header[0] == TEXT[0] else self._take_binary()
+            head = self._sock.recv(len(SIGNATURE), socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if not head:
+                raise ConnectionAbortedError
+            start = next(
+                (one for one in self._shared.starts if one[: len(head)] == head[: len(one)]), None
+            )
+            if start is None:
+                return {}
+            if len(head) < len(start):
+                return {} if ended else None
+            if not self._is_allowed():
+                return Verdict.PROXY_HEADER_FORBIDDEN
+            return self._take_text() if start is TEXT else self._take_binary()
         except BlockingIOError:
             return None
-        if not head:
-            raise ConnectionAbortedError
-        start = next(
-            (one for one in self._shared.starts if one[: len(head)] == head[: len(one)]), None
-        )
-        if start is None:
-            return {}
-        if len(head) < len(start):
-            return {} if ended else None
-        if not self._is_allowed():
-            return Verdict.PROXY_HEADER_FORBIDDEN
-        return self._take_binary() if start is SIGNATURE else self._take_text(head, ended)
 
     def _is_allowed(self) -> bool:
         address = self._address
         return not isinstance(address, tuple) or address[0] in self._shared.allowed
 
-    def _take_text(self, head: bytes, ended: bool) -> dict[str, Any] | Verdict | None:
-        length = head.find(b"\n") + 1
-        if length == 0:
-            return None if len(head) < LONGEST_TEXT and not ended else Verdict.BAD_PROXY_HEADER
-        return self._understood(read_text, self._sock.recv(length, socket.MSG_DONTWAIT))
+    def _take_text(self) -> dict[str, Any] | Verdict:
+        header = self._header
+        while not header.endswith(b"\n"):
+            room = LONGEST_TEXT - len(header)
+            head = self._sock.recv(room, socket.MSG_PEEK | socket.MSG_DONTWAIT) if room else b""
+            if not head:
+                return Verdict.BAD_PROXY_HEADER
+            # Taken as it comes: what is only looked at is not acknowledged to its sender either.
+            header += self._sock.recv(head.find(b"\n") + 1 or len(head), socket.MSG_DONTWAIT)
+        return self._understood(read_text, header)
 
-    def _take_binary(self) -> dict[str, Any] | Verdict | None:
+    def _take_binary(self) -> dict[str, Any] | Verdict:
         header = self._header
         while missing := binary_length(header) - len(header):
-            try:
-                data = self._sock.recv(missing, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return None
+            data = self._sock.recv(missing, socket.MSG_DONTWAIT)
             if not data:
                 return Verdict.BAD_PROXY_HEADER
             header += data
-        return self._understood(read_binary, bytes(header))
+        return self._understood(read_binary, header)
 
     def _understood(
-        self, read: Callable[[bytes], Client], header: bytes
+        self, read: Callable[[bytes], Client], header: bytearray
     ) -> dict[str, Any] | Verdict:
         try:
-            return read(header).environ()
+            return read(bytes(header)).environ()
         except ValueError as error:
             log.debug("PROXY header of %s: %s", self._address, error)
             return Verdict.BAD_PROXY_HEADER
