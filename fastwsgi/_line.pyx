@@ -52,8 +52,8 @@ for _code in range(256):
 cdef class Line:
     """A form of lines. `pieces` are pairs of one of KINDS and its argument, or None; see the .pxd.
 
-    With `json` texts stand in quotation marks and are escaped as RFC 8259 wants it, and what is missing is null; else it
-    is -. Called with an exchange that is over, it returns its line.
+    With `json` texts stand in quotation marks and are escaped as RFC 8259 wants it, and what is missing is null and not
+    a dash. Called with an exchange that is over, it returns its line.
     """
 
     def __cinit__(self, pieces, *, bint json=False):

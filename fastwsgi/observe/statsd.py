@@ -33,16 +33,21 @@ class Statsd(Logger):
     gauge, counter, histogram or timer, is a metric; without a message it is nothing else.
     """
 
+    sock: socket.socket | None = None
+
     def setup(self, cfg: Any) -> None:
         """Log, and send, as the settings `cfg` say from now on."""
         super().setup(cfg)
+        self._hang_up()
         self.prefix = re.sub(r"^(.+[^.]+)\.*$", r"\g<1>.", cfg.statsd_prefix)
         self.dogstatsd_tags: str = cfg.dogstatsd_tags
         self._tail = f"|#{self.dogstatsd_tags}" if self.dogstatsd_tags else ""
-        former: socket.socket | None = getattr(self, "sock", None)
         self.sock = self._find(cfg.statsd_host)
-        if former is not None:
-            former.close()
+
+    def close(self) -> None:
+        """Write and send nothing more."""
+        super().close()
+        self._hang_up()
 
     def critical(self, msg: object, *args: object, **kwargs: Any) -> None:
         """Log, and count."""
@@ -124,6 +129,11 @@ class Statsd(Logger):
             packet = f"{self.prefix}{metric}{self._tail}".encode("ascii", "replace")
             with contextlib.suppress(OSError):
                 self.sock.sendto(packet, socket.MSG_DONTWAIT, self._peer)
+
+    def _hang_up(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
 
     def _find(self, host: Peer) -> socket.socket | None:
         """A socket for packets to `host`; None, with a warning, where there is no such host.
