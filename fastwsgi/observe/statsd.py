@@ -135,12 +135,14 @@ class Statsd(Logger):
             self.sock.close()
             self.sock = None
 
-    def _find(self, host: Peer) -> socket.socket | None:
-        """A socket for packets to `host`; None, with a warning, where there is no such host.
+    def _find(self, host: Peer | None) -> socket.socket | None:
+        """A socket for packets to `host`; None, with a warning, where there is no such host, or none is wanted.
 
         It is not connected: so who listens at a unix socket may come later, and go and come again.
         """
         self._peer: Any = host
+        if host is None:
+            return None
         if isinstance(host, str):
             return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         family = socket.AF_INET6 if ":" in host[0] else socket.AF_INET
