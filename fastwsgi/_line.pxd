@@ -18,6 +18,7 @@ cdef enum Kind:
     PATH                              # of the target, as the client sent it
     STATUS                            # its three digits
     BYTES                             # of the body
+    WAITED                            # milliseconds, for a thread
     SECONDS
     MILLISECONDS
     MICROSECONDS
@@ -50,11 +51,13 @@ cdef class Line:
 # What is called with each exchange that is over.
 cdef class LineLog:
     cdef Line line
-    cdef object logger
-    cdef object manager               # of all loggers: it may silence them
-    cdef object handler               # the only one of `logger` and as it was made: then it need not be asked
-    cdef object formatter
-    cdef int fd                       # its file
+    cdef object handler               # the only one of the logger and as it was made: then it need not be asked
+    cdef object formatter             # its own
+    cdef int fd                       # of its file
+    cdef dict logger_state            # the attributes of logger and handler, and of the manager of all loggers
+    cdef dict handler_state
+    cdef dict manager_state
+    cdef Output spare                 # for a line at a time; who finds none takes another
     cdef object otherwise             # (exchange): what logs it where somebody has changed the logger
 
     cdef bint is_plain(self) except -1

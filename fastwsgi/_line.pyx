@@ -17,9 +17,10 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 from libc.time cimport time
 
-from fastwsgi._writer cimport Output, append, release, reserve
+from fastwsgi._writer cimport Output, release, reserve
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -27,7 +28,7 @@ cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     uint32_t PyUnicode_READ(int kind, void *data, Py_ssize_t index)
-    PyObject *PyDict_GetItem(dict mapping, object key)
+    PyObject *PyDict_GetItemWithError(dict mapping, object key) except? NULL
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t write_to "write"(int fd, const void *data, size_t size)
@@ -38,7 +39,7 @@ cdef enum:
 
 KINDS = (
     "literal", "variable", "call", "ready", "clock", "client", "request", "user", "path", "status", "bytes",
-    "seconds", "milliseconds", "microseconds", "decimal",
+    "waited", "seconds", "milliseconds", "microseconds", "decimal",
 )
 
 # Characters that stand for themselves.
@@ -51,8 +52,8 @@ for _code in range(256):
 cdef class Line:
     """A form of lines. `pieces` are pairs of one of KINDS and its argument, or None; see the .pxd.
 
-    With `json` texts stand in quotation marks and are escaped as RFC 8259 wants it, and what is missing is null; without
-    it is -. Called with an exchange that is over, it returns its line.
+    With `json` texts stand in quotation marks and are escaped as RFC 8259 wants it, and what is missing is null and not
+    a dash. Called with an exchange that is over, it returns its line.
     """
 
     def __cinit__(self, pieces, *, bint json=False):
@@ -95,40 +96,42 @@ cdef class Line:
         cdef object value
         if piece.kind == LITERAL:
             value = <object>piece.argument
-            return append(out, <const char *><bytes>value, <size_t>len(<bytes>value))
+            return put_bytes(out, <const char *><bytes>value, <size_t>len(<bytes>value))
         if piece.kind == VARIABLE:
-            found = PyDict_GetItem(environ, <object>piece.argument)
+            found = PyDict_GetItemWithError(environ, <object>piece.argument)
             return self.put_missing(out) if found == NULL else self.put_object(out, <object>found)
         if piece.kind == CALL:
             return self.put_object(out, (<object>piece.argument)(exchange))
         if piece.kind == READY:
             value = (<object>piece.argument)(exchange).encode("ascii")
-            return append(out, <const char *><bytes>value, <size_t>len(<bytes>value))
+            return put_bytes(out, <const char *><bytes>value, <size_t>len(<bytes>value))
         if piece.kind == CLOCK:
             return self.put_clock(out, <object>piece.argument)
         if piece.kind == CLIENT:
-            found = PyDict_GetItem(environ, "REMOTE_ADDR")
+            found = PyDict_GetItemWithError(environ, "REMOTE_ADDR")
             value = exchange.remote_addr if found == NULL else <object>found
             return self.put_object(out, value or None)
         if piece.kind == USER:
-            found = PyDict_GetItem(environ, "HTTP_AUTHORIZATION")
+            found = PyDict_GetItemWithError(environ, "HTTP_AUTHORIZATION")
             return self.put_missing(out) if found == NULL else self.put_object(out, (<object>piece.argument)(exchange))
         if piece.kind == REQUEST:
-            found = PyDict_GetItem(environ, "RAW_URI")
+            found = PyDict_GetItemWithError(environ, "RAW_URI")
             if found == NULL:
                 return self.put_missing(out)
             self.put_object(out, environ.get("REQUEST_METHOD"))
-            append(out, b" ", 1)
+            put_bytes(out, b" ", 1)
             self.put_object(out, <object>found)
-            append(out, b" ", 1)
+            put_bytes(out, b" ", 1)
             return self.put_object(out, environ.get("SERVER_PROTOCOL"))
         if piece.kind == PATH:
-            found = PyDict_GetItem(environ, "RAW_URI")
+            found = PyDict_GetItemWithError(environ, "RAW_URI")
             return self.put_object(out, None if found == NULL else str(<object>found).partition("?")[0])
         if piece.kind == STATUS:
             return put_escaped(out, exchange.status, 3, self.json)
         if piece.kind == BYTES:
             return put_number(out, exchange.body_bytes)
+        if piece.kind == WAITED:
+            return put_number(out, exchange.waited)
         if micros[0] < 0:
             micros[0] = <int64_t>(exchange.duration * 1e6 + 0.5)
         if piece.kind == SECONDS:
@@ -154,14 +157,22 @@ cdef class Line:
         return self.put_text(out, value if type(value) is str else str(value))
 
     cdef int put_missing(self, Output *out) except -1:
-        return append(out, b"null", 4) if self.json else append(out, b"-", 1)
+        return put_bytes(out, b"null", 4) if self.json else put_bytes(out, b"-", 1)
 
     cdef int put_text(self, Output *out, str text) except -1:
         if not self.json:
             return put_escaped(out, text, PY_SSIZE_T_MAX, False)
-        append(out, b'"', 1)
+        put_bytes(out, b'"', 1)
         put_escaped(out, text, PY_SSIZE_T_MAX, True)
-        return append(out, b'"', 1)
+        return put_bytes(out, b'"', 1)
+
+
+cdef inline int put_bytes(Output *out, const char *data, size_t length) except -1:
+    if out.capacity - out.length < length:
+        reserve(out, length)
+    memcpy(out.data + out.length, data, length)
+    out.length += length
+    return 0
 
 
 # At most `most` characters of a text.
@@ -219,7 +230,7 @@ cdef int put_number(Output *out, int64_t number) except -1:
         p[0] = <char>(48 + number % 10)
         number //= 10
         if number == 0:
-            return append(out, p, <size_t>(digits + 20 - p))
+            return put_bytes(out, p, <size_t>(digits + 20 - p))
 
 
 cdef int put_decimal(Output *out, int64_t micros) except -1:
@@ -251,32 +262,46 @@ cdef class LineLog:
 
     def __init__(self, Line line not None, logger, handler, otherwise):
         self.line = line
-        self.logger = logger
-        self.manager = logger.manager
         self.handler = handler
         self.formatter = handler.formatter
         self.fd = handler.stream.fileno()
+        self.logger_state = vars(logger)
+        self.handler_state = vars(handler)
+        self.manager_state = vars(logger.manager)
         self.otherwise = otherwise
+
+    def __dealloc__(self):
+        release(&self.spare)
 
     def __call__(self, exchange):
         cdef Output out
         if not self.is_plain():
             self.otherwise(exchange)
             return
-        out.data, out.length, out.capacity = NULL, 0, 0
+        out = self.spare
+        self.spare.data, self.spare.capacity = NULL, 0
+        out.length = 0
         try:
             self.line.put(&out, exchange)
-            append(&out, b"\n", 1)
+            put_bytes(&out, b"\n", 1)
             self.write(&out)
         finally:
-            release(&out)
+            if self.spare.data == NULL:
+                self.spare = out
+            else:  # two threads were here at once
+                release(&out)
 
+    # What is not found as it is known makes it no plain logger, which is always right.
     cdef bint is_plain(self) except -1:
-        cdef object logger = self.logger, handler = self.handler, handlers = logger.handlers
+        cdef PyObject *handlers = PyDict_GetItemWithError(self.logger_state, "handlers")
         return (
-            len(handlers) == 1 and handlers[0] is handler and not logger.filters and not logger.disabled
-            and <int>logger.level <= INFO and not logger.propagate and <int>self.manager.disable < INFO
-            and handler.formatter is self.formatter and not handler.filters and <int>handler.level <= INFO
+            handlers != NULL and type(<object>handlers) is list and len(<list><object>handlers) == 1
+            and (<list><object>handlers)[0] is self.handler
+            and is_false(self.logger_state, "filters") and is_false(self.logger_state, "disabled")
+            and is_false(self.logger_state, "propagate") and is_low(self.logger_state, "level")
+            and PyDict_GetItemWithError(self.handler_state, "formatter") == <PyObject *>self.formatter
+            and is_false(self.handler_state, "filters") and is_low(self.handler_state, "level")
+            and is_false(self.manager_state, "_disable")
         )
 
     # In one piece, so that lines of several processes do not mix; in several where the kernel takes no more at once.
@@ -295,3 +320,14 @@ cdef class LineLog:
             data += taken
             left -= <size_t>taken
         return 0
+
+
+cdef inline bint is_false(dict state, str name) except -1:
+    cdef PyObject *found = PyDict_GetItemWithError(state, name)
+    return found != NULL and not <object>found
+
+
+# Whether a level lets INFO through.
+cdef inline bint is_low(dict state, str name) except -1:
+    cdef PyObject *found = PyDict_GetItemWithError(state, name)
+    return found != NULL and <int><object>found <= INFO

@@ -104,8 +104,8 @@ class Setting(Generic[T]):
 
 
 def shown(value: object) -> str:
-    """Strings as they are, as gunicorn prints them; everything else as Python writes it."""
-    if isinstance(value, tuple):
+    """Strings as they are, lists of them as lists, as gunicorn prints them; the rest as Python writes it."""
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
         return repr(list(value))
     if callable(value) and hasattr(value, "__qualname__"):
         return f"<{value.__qualname__}()>"

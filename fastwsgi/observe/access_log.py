@@ -64,23 +64,31 @@ def compile_format(format: str) -> Line:
     end = 0
     for match in SPECIFIER.finditer(format):
         name, form = match["name"], match["form"]
-        pieces.append(literal(format[end : match.start()]))
+        add(pieces, literal(format[end : match.start()]))
         end = match.end()
         if name is None and form == "%":
-            pieces.append(literal("%"))
+            add(pieces, literal("%"))
         elif name is None:
             raise ConfigError(
                 f"access_log_format: {match[0]!r} at {match.start()} is no atom; an atom is written"
                 " %(NAME)s and a percent sign %%"
             )
         else:
-            pieces.append(formed(name, form))
-    line = Line([*pieces, literal(format[end:])])
+            add(pieces, formed(name, form))
+    add(pieces, literal(format[end:]))
+    line = Line(pieces)
     try:
         line(Refused())
     except (TypeError, ValueError) as error:
         raise ConfigError(f"access_log_format: {error} in {format!r}") from None
     return line
+
+
+def add(pieces: list[Piece], piece: Piece) -> None:
+    """Append a piece; texts that follow each other are one."""
+    if pieces and pieces[-1][0] == piece[0] == "literal":
+        piece = "literal", pieces.pop()[1] + piece[1]  # type: ignore[operator]
+    pieces.append(piece)
 
 
 def literal(text: str) -> Piece:
@@ -103,6 +111,8 @@ def find_atom(name: str) -> Piece:
         find = IN_BRACES.get(name[-1])
         if find is not None:
             return find(name[1:-2])
+    if name == "p":
+        return literal(f"<{os.getpid()}>")  # whoever compiles a format is who logs by it
     return ATOMS.get(name, literal(MISSING))
 
 
@@ -168,14 +178,6 @@ def iso_time(now: int) -> str:
     return time.strftime(f"%Y-%m-%dT%H:%M:%S{zone[:3]}:{zone[3:]}", time.localtime(now))
 
 
-def process_id(exchange: Finished) -> int:
-    return os.getpid()
-
-
-def process(exchange: Finished) -> str:
-    return f"<{os.getpid()}>"
-
-
 def waited(exchange: Finished) -> int:
     return exchange.waited
 
@@ -208,8 +210,7 @@ ATOMS: Final[Mapping[str, Piece]] = {
     "M": ("milliseconds", None),
     "D": ("microseconds", None),
     "L": ("decimal", None),
-    "Q": ("call", waited),  # not gunicorn's, which has no queue to speak of
-    "p": ("call", process),
+    "Q": ("waited", None),  # not gunicorn's, which has no queue to speak of
 }
 
 # Atoms that are numbers, for forms that pad them.
@@ -234,20 +235,19 @@ FIELDS: Final[Mapping[str, Piece]] = {
     "status": ("status", None),
     "bytes": ("bytes", None),
     "duration_us": ("microseconds", None),
-    "queued_ms": ("call", waited),
+    "queued_ms": ("waited", None),
     "referer": ("variable", "HTTP_REFERER"),
     "user_agent": ("variable", "HTTP_USER_AGENT"),
     "request_id": ("variable", "HTTP_X_REQUEST_ID"),
-    "pid": ("call", process_id),
 }
 
 
 def json_line() -> Line:
     """A function from a finished exchange to an object in JSON (RFC 8259), on one line and in ASCII."""
-    pieces: list[Piece] = []
+    pieces = [literal(f'{{"pid": {os.getpid()}')]
     for name, piece in FIELDS.items():
         pieces += [literal(f', "{name}": '), piece]
-    return Line([literal("{" + f'"{next(iter(FIELDS))}": '), *pieces[1:], literal("}")], json=True)
+    return Line([*pieces, literal("}")], json=True)
 
 
 def leave_out(patterns: Sequence[str], log: OnDone) -> OnDone:

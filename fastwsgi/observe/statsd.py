@@ -33,16 +33,21 @@ class Statsd(Logger):
     gauge, counter, histogram or timer, is a metric; without a message it is nothing else.
     """
 
+    sock: socket.socket | None = None
+
     def setup(self, cfg: Any) -> None:
         """Log, and send, as the settings `cfg` say from now on."""
         super().setup(cfg)
+        self._hang_up()
         self.prefix = re.sub(r"^(.+[^.]+)\.*$", r"\g<1>.", cfg.statsd_prefix)
         self.dogstatsd_tags: str = cfg.dogstatsd_tags
         self._tail = f"|#{self.dogstatsd_tags}" if self.dogstatsd_tags else ""
-        former: socket.socket | None = getattr(self, "sock", None)
         self.sock = self._find(cfg.statsd_host)
-        if former is not None:
-            former.close()
+
+    def close(self) -> None:
+        """Write and send nothing more."""
+        super().close()
+        self._hang_up()
 
     def critical(self, msg: object, *args: object, **kwargs: Any) -> None:
         """Log, and count."""
@@ -125,12 +130,19 @@ class Statsd(Logger):
             with contextlib.suppress(OSError):
                 self.sock.sendto(packet, socket.MSG_DONTWAIT, self._peer)
 
-    def _find(self, host: Peer) -> socket.socket | None:
-        """A socket for packets to `host`; None, with a warning, where there is no such host.
+    def _hang_up(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def _find(self, host: Peer | None) -> socket.socket | None:
+        """A socket for packets to `host`; None, with a warning, where there is no such host, or none is wanted.
 
         It is not connected: so who listens at a unix socket may come later, and go and come again.
         """
         self._peer: Any = host
+        if host is None:
+            return None
         if isinstance(host, str):
             return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         family = socket.AF_INET6 if ":" in host[0] else socket.AF_INET

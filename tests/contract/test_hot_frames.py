@@ -16,6 +16,8 @@ from types import FrameType
 
 import pytest
 
+from fastwsgi.config.settings import Settings
+from fastwsgi.observe.logger import Logger
 from tests.support.loop import Client, SteppedServer
 
 BARE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -140,6 +142,23 @@ def test_a_generator_costs_no_frame_of_ours(tmp_path: Path) -> None:
         client.exchange(BARE)
         entered = frames_per_turn(server, [client], BARE)
         assert [name for name in entered if name != "generator_app"] == [*TURN]
+
+
+def test_a_line_of_the_access_log_costs_no_frame_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    log = Logger(Settings([("test", {"accesslog": str(path)})]))
+    with (
+        closing(log),
+        SteppedServer(app, tmp_path, log=log) as server,
+        closing(server.connect()) as client,
+    ):
+        client.exchange(BROWSER)
+        for number in range(REPEATED):
+            entered = frames_per_turn(server, [client], BROWSER)
+            # Once a second the time is written anew.
+            assert [name for name in entered if name != "apache_time"] == [*TURN, "app"]
+            client.await_responses(number + 2)
+    assert path.read_text().count('"GET /shop/item/17?ref=mail HTTP/1.1" 200 5 ') == REPEATED + 1
 
 
 def test_the_count_sees_frames() -> None:

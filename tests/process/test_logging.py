@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.support.server import PATIENCE, ServerProcess
+from tests.support.server import PATIENCE, ServerProcess, wait_gone
 
 LOCAL = ("-b", "127.0.0.1:0")
 
@@ -96,7 +96,8 @@ def test_a_reload_that_captures_no_more_gives_the_streams_back(site: Path) -> No
         conf.write_text("")
         server.signal(signal.SIGHUP)
         server.log.wait_for("Reloaded: 1 new")
-        assert server.get("/print?2")[1] != worker
+        wait_gone(int(worker))
+        server.get("/print?2")
         end(server)
         assert "printed 2" in server.out.text()
         assert "to stderr 2" in server.log.text()
@@ -158,14 +159,16 @@ def test_a_reload_with_a_broken_configuration_changes_nothing(serve: Serve, site
     conf.write_text(CONFIGURED.format(handler="missing", name="two.log"))
     server.signal(signal.SIGHUP)
     server.wait_for("Not reloaded, going on as before: logconfig_dict: .*'gunicorn.access'")
-    server.get("/second")
+    second = server.get("/second")[1]
     conf.write_text(CONFIGURED.format(handler="file", name="three.log"))
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded: 1 new")
-    server.get("/third")
+    wait_gone(int(second))
+    third = server.get("/third")[1]
     conf.write_text("accesslog = 'four.log'")
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded: 1 new", count=2)
+    wait_gone(int(third))
     server.get("/fourth")
     end(server)
     paths = [
