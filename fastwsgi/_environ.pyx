@@ -278,6 +278,8 @@ cdef class EnvironBuilder:
     cdef int lend(self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial) except -1:
         cdef Loan loan = self.spare if exchange.extra is None else None
         cdef int verdict
+        if self.find_client is not None:  # the request before may have named another
+            exchange.remote_addr = exchange.peer_addr
         self.remote_addr, self.remote_port = exchange.remote_addr, exchange.remote_port
         if (
             head.target.length != self.target_length
@@ -362,6 +364,7 @@ cdef class EnvironBuilder:
             environ[REMOTE_ADDR], environ[REMOTE_PORT] = self.client
             if self.client[1] is None:
                 del environ[REMOTE_PORT]
+            exchange.remote_addr = self.client[0]
             loan.count = -1
         return seen.verdict
 

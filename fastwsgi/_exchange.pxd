@@ -35,6 +35,8 @@ cdef class Exchange:
     cdef readonly int64_t waited      # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
     cdef readonly object remote_addr  # str; "" for a client without an address
+    # Of who connected, or of a PROXY header; not `remote_addr` where a header field named the client.
+    cdef object peer_addr
     cdef object remote_port           # str; None for a client without an address
     cdef bint trusted                 # its peer may say where a request comes from
     cdef dict extra                   # what every environ of this connection has besides; or None

@@ -276,6 +276,7 @@ cdef class Http1:
             connection.trusted = True
         if extra is not None:
             connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
+        connection.peer_addr = connection.remote_addr
         connection.deadline = self.clock.now() + self.head_timeout
         connection.watched = INPUT
         self.reactor.add(fd, connection, INPUT)

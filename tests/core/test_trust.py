@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -196,6 +197,19 @@ def test_the_address_of_the_client_by_its_proxy(visit: Visit) -> None:
         environ = proxy.ask("X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2, 127.0.0.1")
         assert environ["REMOTE_ADDR"] == "192.0.2.2"
         assert environ["HTTP_X_FORWARDED_FOR"] == "192.0.2.1,192.0.2.2, 127.0.0.1"
+
+
+@pytest.mark.parametrize("settings", [{"real_ip": "X-Forwarded-For"}])
+def test_the_log_knows_the_client_as_well(
+    server: SteppedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+    with server.connection() as client:
+        client.exchange(f"{head}X-Forwarded-For: 192.0.2.1\r\n\r\n0\r\n\r\n".encode())
+        client.exchange(f"{head}\r\nnone\r\n".encode())
+    with server.connection() as client:
+        client.exchange(f"{head}X-Forwarded-For: 192.0.2.1\r\n\r\nnone\r\n".encode())
+    assert re.findall(r"ip=(\S+):", caplog.text) == [PROXY, "192.0.2.1"]
 
 
 @pytest.mark.parametrize("settings", [{"real_ip": "X-Forwarded-For", "header_map": "dangerous"}])
