@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
 from fastwsgi.net.tls import Endpoint
+from fastwsgi.observe.logger import Logger
 from fastwsgi.wiring import Server, build
 from tests.support.certificates import TlsSocket, client_context, make_endpoint
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
@@ -43,6 +44,7 @@ class SteppedServer:
         app: Callable[..., Any],
         folder: Path,
         transport: Transport = "tcp",
+        log: Logger | None = None,
         *,
         endpoint: Endpoint | None = None,
         **settings: Any,
@@ -62,7 +64,7 @@ class SteppedServer:
         self.turn_seconds = TURN_SECONDS
         try:
             self.server: Server = build(
-                wanted, app, [self.socket], endpoint=endpoint, clock=self.clock
+                wanted, app, [self.socket], endpoint=endpoint, clock=self.clock, log=log
             )
         except BaseException:
             self.socket.close()
