@@ -14,7 +14,6 @@ the master is gone, max_requests is reached, a reloader saw a change: as TERM
 
 from __future__ import annotations
 
-import logging
 import math
 import mmap
 import os
@@ -40,7 +39,6 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import environment_settings
 from fastwsgi.errors import ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
-from fastwsgi.observe.logs import ERROR
 from fastwsgi.process.worker import Watch
 
 SOURCE: Final = "gunicorn"
@@ -81,7 +79,6 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def run(self) -> None:
         """Serve until told to leave."""
-        let_log(self.log)
         settings = read(self.cfg)
         self.server = wiring.build(
             settings,
@@ -92,6 +89,7 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
             on_worn_out=self.wear_out,
             heartbeat=self.tmp.cell,
             worker=self,
+            log=self.log,
         )
         self.server.reactor.add(self.PIPE[0], Watch(self.obey), select.EPOLLIN)
         self.server.reactor.every_second(self.beat)
@@ -178,25 +176,6 @@ class Pulse:
     def last_update(self) -> float:
         """When the last beat was, by gunicorn's clock."""
         return self.cell[0] + self._ahead
-
-
-class Passing(logging.Handler):
-    """Passes records to an object with the interface of gunicorn's `Logger`."""
-
-    def __init__(self, log: Any) -> None:
-        super().__init__()
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._log.log(record.levelno, "%s", record.getMessage(), exc_info=record.exc_info)
-
-
-def let_log(log: Any) -> None:
-    """Have what the server says of itself go where gunicorn's logger `log` writes."""
-    logger = logging.getLogger(ERROR)
-    logger.handlers = [Passing(log)]
-    logger.setLevel(getattr(log, "loglevel", logging.INFO))
-    logger.propagate = False
 
 
 def read(cfg: Any) -> Settings:

@@ -35,7 +35,7 @@ def listener(log: Logger, *, format: str, as_json: bool, excluded: Sequence[str]
     line.
     """
     measure: OnDone | None = None
-    write: OnDone | None = asking(log)
+    write: OnDone | None = None if is_silent(log) else asking(log)
     if has_own_lines(log):
         measure = log.measured
         write = writing(log, format, as_json) if log.access_log_enabled else None
@@ -50,6 +50,12 @@ def has_own_lines(log: Logger) -> bool:
     bases = (base for base in kind.__mro__ if base.__module__.startswith(f"{__package__}."))
     ours = next(bases, None)
     return ours is not None and all(getattr(kind, part) is getattr(ours, part) for part in PARTS)
+
+
+def is_silent(log: Logger) -> bool:
+    """Whether `log`, under gunicorn's own master, is of gunicorn's own class and would write nothing."""
+    own = type(log).access.__module__ == "gunicorn.glogging"
+    return own and not getattr(log, "access_log_enabled", True)
 
 
 def writing(log: Logger, format: str, as_json: bool) -> OnDone:

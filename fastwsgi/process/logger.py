@@ -8,6 +8,7 @@ from typing import Final
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
+from fastwsgi.gunicorn.stand_in import standing_in
 from fastwsgi.observe.logger import Logger
 from fastwsgi.process import privileges
 
@@ -82,7 +83,8 @@ def logger_class(settings: Settings) -> type:
         return Logger
     module, _, name = named.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        with standing_in():
+            found = getattr(importlib.import_module(module), name)
     except Exception as error:
         raise ConfigError(f"logger_class {named!r} cannot be loaded: {told(error)}") from error
     if not isinstance(found, type):

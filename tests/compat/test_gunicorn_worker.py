@@ -1,6 +1,7 @@
 """gunicorn's own master with our worker class."""
 
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -11,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import gunicorn.config
+import gunicorn.glogging
 import pytest
 import trustme
 
+from fastwsgi.observe.finished import listener
 from tests.support.server import PATIENCE, ServerProcess, wait_gone
 
 COMMAND = (
@@ -245,6 +249,51 @@ def test_hooks_around_requests(run: Run, site: Path) -> None:
     server = run()
     assert server.get("/somewhere?a") == (200, b"hello")
     server.wait_for("/somewhere 200 OK True")
+
+
+FORMAT = '%(h)s %(u)s "%(r)s" %(s)s %(b)s %(a)s %({x-seen}i)s %({content-length}o)s %({raw_uri}e)s'
+
+
+@pytest.mark.parametrize("kind", ["sync", "fastwsgi.gunicorn.Worker"])
+def test_gunicorns_logger_writes_the_same_line_for_us(kind: str, site: Path) -> None:
+    command = (*COMMAND[:4], "-b", "127.0.0.1:0", "-k", kind)
+    words = ["--access-logfile", "-", "--access-logformat", FORMAT, "app:app"]
+    with ServerProcess.start(words, site, command=command) as server:
+        server.get("/a%20b?c=d", {"User-Agent": "x", "X-Seen": "yes"})
+        line = server.out.wait_for("GET").string
+    assert line == '127.0.0.1 - "GET /a%20b?c=d HTTP/1.1" 200 5 x yes 5 /a%20b?c=d'
+
+
+def test_a_logger_class_made_of_gunicorns(run: Run, site: Path) -> None:
+    (site / "quiet.py").write_text(
+        "from gunicorn.glogging import Logger\nclass Quiet(Logger):\n"
+        "    def access(self, resp, req, environ, request_time):\n"
+        "        self.info('%s %s', req.path, resp.status_code)\n"
+    )
+    server = run("--logger-class", "quiet.Quiet")
+    server.get("/seen")
+    server.wait_for("INFO. /seen 200")
+
+
+@pytest.fixture
+def same_logs() -> Iterator[None]:
+    """gunicorn's loggers are left as they were found."""
+    logs = [logging.getLogger(name) for name in ("gunicorn.error", "gunicorn.access")]
+    before = [(log.handlers[:], log.propagate, log.level) for log in logs]
+    yield
+    for log, (handlers, propagate, level) in zip(logs, before, strict=True):
+        log.handlers[:], log.propagate = handlers, propagate
+        log.setLevel(level)
+
+
+@pytest.mark.usefixtures("same_logs")
+def test_nobody_is_asked_for_lines_that_nobody_wants() -> None:
+    cfg = gunicorn.config.Config()
+    log = gunicorn.glogging.Logger(cfg)
+    assert listener(log, format="", as_json=False, excluded=()) is None  # type: ignore[arg-type]
+    cfg.set("accesslog", "-")
+    log = gunicorn.glogging.Logger(cfg)
+    assert listener(log, format="", as_json=False, excluded=()) is not None  # type: ignore[arg-type]
 
 
 def test_tls(run: Run, site: Path) -> None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fastwsgi.gunicorn import stand_in
 
 from .conftest import Program
@@ -25,7 +27,8 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
-import gunicorn.glogging
+from gunicorn.glogging import CONFIG_DEFAULTS, Logger
+from gunicorn.instrument.statsd import Statsd
 import fastwsgi.app.base
 import fastwsgi.process.worker
 
@@ -55,6 +58,41 @@ def test_a_hook_that_is_named_finds_them(program: Program, site: Path) -> None:
     (site / "gunicorn.conf.py").write_text("bind = '127.0.0.1:0'\nwhen_ready = 'hooks.ready'\n")
     with program("from fastwsgi.__main__ import main; main()", "app:app") as server:
         server.wait_for("hooked")
+
+
+LOGGING = """
+bind = "127.0.0.1:0"
+accesslog = "-"
+
+from gunicorn.glogging import CONFIG_DEFAULTS, Logger
+
+class Quiet(Logger):
+    def access(self, resp, req, environ, request_time):
+        if req.path != "/healthz":
+            super().access(resp, req, environ, request_time)
+
+    def now(self):
+        return "now"
+
+logger_class = Quiet
+assert CONFIG_DEFAULTS["loggers"]["gunicorn.access"]
+"""
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_logger_of_somebodys_own(named: bool, program: Program, site: Path) -> None:
+    (site / "gunicorn.conf.py").write_text(LOGGING)
+    if named:
+        (site / "quiet.py").write_text(LOGGING)
+        (site / "gunicorn.conf.py").write_text(
+            "bind = '127.0.0.1:0'\naccesslog = '-'\nlogger_class = 'quiet.Quiet'\n"
+        )
+    with program("from fastwsgi.__main__ import main; main()", "app:app") as server:
+        server.get("/healthz")
+        server.get("/seen")
+        line = server.out.wait_for("seen").string
+        assert line.startswith('127.0.0.1 - - now "GET /seen HTTP/1.1" 200 5 ')
+        assert server.out.lines == [line]
 
 
 def test_they_are_there_only_while_something_is_loaded(lonely: Lonely, site: Path) -> None:

@@ -63,7 +63,7 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi.observe": frozenset({"fastwsgi._line", "fastwsgi.observe.logger"}),
     "fastwsgi.observe.logger": frozenset({"fastwsgi._line", "fastwsgi.observe"}),
     "fastwsgi.observe.statsd": frozenset({"fastwsgi.observe", "fastwsgi.observe.logger"}),
-    "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi"}),
+    "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi.gunicorn", "fastwsgi"}),
     "fastwsgi.config": frozenset({"fastwsgi", "fastwsgi.gunicorn"}),
     "fastwsgi.app": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.gunicorn"}),
     "fastwsgi.gunicorn": frozenset(
