@@ -351,6 +351,9 @@ cdef class Http1:
         cdef Connection connection
         while self.first != NULL:
             connection = <Connection>self.first
+            while connection.busy:  # some thread is in OpenSSL, and does not wait there
+                connection.tls.acquire()
+                connection.tls.release()
             connection.lose()
         # The collector would drop the owner of the buffer without releasing it.
         PyBuffer_Release(&self.heartbeat)

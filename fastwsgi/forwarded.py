@@ -25,8 +25,9 @@ NODE: Final = re.compile(
 )
 # One pair of a forwarded-element, or what ends one (RFC 7239, 4).
 PAIR: Final = re.compile(
-    r"[ \t]*(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)="
-    r"(?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]+)|\"(?P<quoted>(?:[^\"\\]|\\.)*)\"))?[ \t]*(?P<end>[;,]|$)"
+    r"(?:[ \t]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)="
+    r"(?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]+)|\"(?P<quoted>(?:[^\"\\]|\\.)*)\"))?"
+    r"[ \t]*(?P<end>[;,]|$)"
 )
 
 

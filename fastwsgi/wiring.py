@@ -10,10 +10,8 @@ import os
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fastwsgi._body import RequestBody
@@ -25,16 +23,19 @@ from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import Caller, FileWrapper, Inline
-from fastwsgi.errors import Refusal
 from fastwsgi.net.listener import Factory, Listener
 from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
+from fastwsgi.observe.access_log import both
 from fastwsgi.observe.error_stream import ErrorStream
+from fastwsgi.observe.logs import ERROR, Log
+from fastwsgi.observe.reports import Reports
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
     from fastwsgi.net.proxy_protocol import ProxyProtocol
     from fastwsgi.net.tls import Certificate, Endpoint
+    from fastwsgi.observe.logger import Logger
     from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
@@ -43,8 +44,6 @@ MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
 OnDone = Callable[[Exchange], object]
-
-log = logging.getLogger("fastwsgi.error")
 
 
 class Server:
@@ -186,14 +185,16 @@ def build(
     heartbeat: memoryview[Any] | None = None,
     clock: Clock | None = None,
     worker: object = None,
+    log: Logger | None = None,
 ) -> Server:
     """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
     one double: the monotonic time, in seconds, at which the last request was dispatched. `worker` is
-    what the hooks around requests get. Accepting starts here; nothing is answered before
-    `Server.run` or `Server.reactor.turn`.
+    what the hooks around requests get, `log` the server's logger; without one errors go to the
+    logger `gunicorn.error`. Accepting starts here; nothing is answered before `Server.run` or
+    `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
@@ -204,10 +205,12 @@ def build(
     else:
         reactor, wait = Reactor(clock), None
     server = Server(reactor, settings.worker_connections)
-    hooks = request_hooks(settings, worker)
+    said = log or logging.getLogger(ERROR)
+    reports = Reports(said)
+    hooks = request_hooks(settings, worker, said)
     if hooks is not None:
         app = hooks.around(app)
-    dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out)
+    dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out, reports)
     if hooks is not None:
         dispatcher.on_end = hooks.over
     if isinstance(dispatcher, Elsewhere):
@@ -238,8 +241,8 @@ def build(
         output_buffer_size=settings.output_buffer_size,
         max_requests=max_requests,
         heartbeat=heartbeat,
-        on_done=both(access_log(settings), None if hooks is None else hooks.answered),
-        on_refusal=report_refusal,
+        on_done=both(access_log(settings, log), None if hooks is None else hooks.answered),
+        on_refusal=reports.refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
         trusted_peers=Peers(settings.forwarded_allow_ips),
@@ -321,7 +324,7 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": settings.url_scheme,
         "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
-        "wsgi.errors": ErrorStream(log),
+        "wsgi.errors": ErrorStream(logging.getLogger(ERROR)),
         "wsgi.multithread": settings.execution != "inline",
         "wsgi.multiprocess": settings.workers > 1,
         "wsgi.run_once": False,
@@ -351,29 +354,29 @@ def file_wrapper(settings: Settings) -> Callable[..., Any]:
 
 
 def run_inline(
-    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
-    return Inline(app, reporter(on_worn_out))
+    return Inline(app, reporter(reports, on_worn_out))
 
 
 def run_in_threads(
-    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return the pool of threads that the settings want."""
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
         frame = sys._current_frames().get(thread.ident or 0)
-        report_overdue(environ, thread.name, frame, seconds)
+        reports.overdue(environ, thread.name, frame, seconds)
 
     def on_stuck(stuck: int) -> None:
         if 2 * stuck >= settings.threads and on_worn_out is not None:
-            log.error("%s of %s threads are stuck; the worker is replaced", stuck, settings.threads)
+            reports.stuck(stuck, settings.threads)
             on_worn_out()
 
     return Threads(
         app,
-        reporter(on_worn_out),
+        reporter(reports, on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -385,17 +388,17 @@ def run_in_threads(
 
 
 def run_in_greenlets(
-    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut
+    settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
     from fastwsgi.execution.gevent import end, spawn
 
     def on_overdue(environ: dict[str, Any], greenlet: Any, seconds: float) -> None:
-        report_overdue(environ, "a greenlet", greenlet.gr_frame, seconds)
+        reports.overdue(environ, "a greenlet", greenlet.gr_frame, seconds)
 
     return Greenlets(
         app,
-        reporter(on_worn_out),
+        reporter(reports, on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -414,16 +417,21 @@ def open_spool(folder: str | None) -> BinaryIO:
     return TemporaryFile(prefix="fastwsgi-", dir=folder)
 
 
-def access_log(settings: Settings) -> Callable[[Exchange], object] | None:
-    """Return what to call after each response, or None where no access log is wanted."""
-    if settings.accesslog is None:
+def access_log(settings: Settings, log: Logger | None) -> OnDone | None:
+    """Return what to call after each response, or None where nobody is to be told."""
+    if log is None:
         return None
-    from fastwsgi.observe.access_log import AccessLog
+    from fastwsgi.observe.finished import listener
 
-    return AccessLog(settings.access_log_format, logging.getLogger("fastwsgi.access"))
+    return listener(
+        log,
+        format=settings.access_log_format,
+        as_json=settings.access_log_json,
+        excluded=settings.access_log_exclude,
+    )
 
 
-def request_hooks(settings: Settings, worker: object) -> RequestHooks | None:
+def request_hooks(settings: Settings, worker: object, log: Log) -> RequestHooks | None:
     """Return what goes around each request, or None where nothing does."""
     if settings.pre_request is None and settings.post_request is None:
         return None
@@ -432,51 +440,15 @@ def request_hooks(settings: Settings, worker: object) -> RequestHooks | None:
     return RequestHooks(worker, settings.pre_request, settings.post_request, log)
 
 
-def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
-    """Return what calls both, of two that may be None."""
-    if first is None or second is None:
-        return first or second
-
-    def call(exchange: Exchange) -> None:
-        first(exchange)
-        second(exchange)
-
-    return call
-
-
-def report_refusal(remote_addr: str, refusal: Refusal) -> None:
-    """Log a request that was refused before the application saw it; a late client only for debugging."""
-    level = logging.DEBUG if refusal.status == 408 else logging.WARNING
-    log.log(level, "Invalid request from ip=%s: %s", remote_addr, refusal.message)
-
-
-def report_overdue(
-    environ: dict[str, Any], where: str, frame: FrameType | None, seconds: float
-) -> None:
-    """Log a request that was taken from its thread or greenlet, with the stack of that."""
-    stack = "".join(traceback.format_stack(frame)) if frame else "it has ended meanwhile\n"
-    log.error(
-        "Request %s overran request_timeout: %.0f s in %s, which is here:\n%s",
-        ascii(environ.get("RAW_URI")),
-        seconds,
-        where,
-        stack.rstrip(),
-    )
-
-
-def reporter(on_worn_out: OnWornOut) -> Callable[[dict[str, Any], BaseException | str], None]:
+def reporter(
+    reports: Reports, on_worn_out: OnWornOut
+) -> Callable[[dict[str, Any], BaseException | str], None]:
     """Return what reports the application's mistakes, and has a worker replaced that is out of memory."""
 
     def report(environ: dict[str, Any], error: BaseException | str) -> None:
-        report_application_error(environ, error)
+        reports.application_error(environ, error)
         if isinstance(error, MemoryError) and on_worn_out is not None:
-            log.error("The worker is out of memory and is replaced")
+            reports.out_of_memory()
             on_worn_out()
 
     return report
-
-
-def report_application_error(environ: dict[str, Any], error: BaseException | str) -> None:
-    """Log what the application did wrong, with the traceback where there is one."""
-    trace = error if isinstance(error, BaseException) else None
-    log.error("Error handling request %s: %s", ascii(environ.get("RAW_URI")), error, exc_info=trace)

@@ -20,6 +20,12 @@ from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.listener import parse_address
 from fastwsgi.observe.access_log import compile_format
+from fastwsgi.observe.destinations import (
+    FACILITIES,
+    Peer,
+    parse_statsd_address,
+    parse_syslog_address,
+)
 
 MOST_REQUEST_FIELDS: Final = 32768
 LARGEST_ID: Final = 2**32 - 2  # of a user or a group; the next one means "unchanged" to the kernel
@@ -296,6 +302,46 @@ def log_format(value: object) -> str:
     form = string(value)
     compile_format(form)
     return form
+
+
+def optional_file(value: object) -> str | None:
+    """A file, or - for a standard stream; None and nothing for none."""
+    return optional_string(value) or None
+
+
+def dictionary(value: object) -> Mapping[str, object]:
+    """Something that only a configuration file can say."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"takes a dictionary, in a configuration file, not {value!r}")
+    return value
+
+
+def logger_class(value: object) -> str | type:
+    """A class, or the name of one; a function is asked for either."""
+    if callable(value) and not isinstance(value, type):
+        value = value()
+    return value if isinstance(value, type) else string(value)
+
+
+def syslog_address(value: object) -> str:
+    """An address of a form that `parse_syslog_address` knows."""
+    address = string(value)
+    parse_syslog_address(address)
+    return address
+
+
+def syslog_facility(value: object) -> str:
+    """A facility of syslog by its name."""
+    name = string(value).lower()
+    if name not in FACILITIES:
+        raise ValueError(f"takes one of {', '.join(FACILITIES)}, not {value!r}")
+    return name
+
+
+def statsd_address(value: object) -> Peer | None:
+    """Host and port, or the path of a unix socket; None for none."""
+    address = optional_string(value)
+    return None if address is None else parse_statsd_address(address)
 
 
 def present_folder() -> str:

@@ -178,7 +178,7 @@ class Listener:
         self._draining = False
         self._spare = -1
         self._may_turn_away = True
-        self._log = logging.getLogger("fastwsgi.error")
+        self._log = logging.getLogger("gunicorn.error")
         self._log_after = 0.0
         sock.setblocking(False)
         self._keep_spare()

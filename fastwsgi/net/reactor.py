@@ -65,8 +65,8 @@ OnError = Callable[[object, Exception], None]
 
 
 def log_error(source: object, error: Exception) -> None:
-    """Write an error that escaped `source`, with its traceback, to the logger `fastwsgi.error`."""
-    logging.getLogger("fastwsgi.error").error("Unhandled error in %r", source, exc_info=error)
+    """Write an error that escaped `source`, with its traceback, to the logger `gunicorn.error`."""
+    logging.getLogger("gunicorn.error").error("Unhandled error in %r", source, exc_info=error)
 
 
 class _Vacant:

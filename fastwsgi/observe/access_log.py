@@ -1,36 +1,34 @@
 """The access log: a line per finished request, in a form that is compiled once.
 
-`compile_format` turns a format such as `%(h)s "%(r)s" %(s)s` into a function that computes the
-atoms the format names and nothing else. The result is one % operation over a tuple.
+`compile_format` turns a format such as `%(h)s "%(r)s" %(s)s` into a `Line`, which computes the atoms
+the format names and nothing else; `json_line` gives one that writes objects instead. Where somebody
+has a part in the lines, by a logger class or by handlers and filters of his own, the logger is asked
+to write them, as gunicorn's is: slower, and with all atoms in the record.
 
 Laws:
 
-1. A line cannot be forged. Whatever a client or the application chose is escaped: the quotation
-   mark, the backslash, and everything that is not printable ASCII, so that no reader, whatever it
-   takes for the end of a line, sees two where one was written.
-2. What is missing is `-`. A request that was refused before it had an environ has a line too.
-3. Nothing here raises while a request is finished: what a format can do wrong shows when it is
+1. What is missing is `-`. A request that was refused before it had an environ has a line too.
+2. Nothing here raises while a request is finished: what a format can do wrong shows when it is
    compiled.
+3. Whether a path is left out is known before anything is formatted.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from fastwsgi._line import Line
 from fastwsgi.errors import ConfigError
-from fastwsgi.observe.logs import plain_file
 
 MISSING: Final = "-"
 
 SPECIFIER: Final = re.compile(r"%(?:\((?P<name>[^)]*)\))?(?P<form>[-#0 +]*\d*(?:\.\d+)?[a-zA-Z%]?)")
-UNSAFE: Final = re.compile(r"[^ !#-\[\]-~]")
 MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905
 
 
@@ -56,70 +54,228 @@ class Finished(Protocol):
     def remote_addr(self) -> str: ...
 
 
-class Sink(Protocol):
-    """Where lines go: a `LogFile`, or any text stream."""
-
-    def write(self, text: str, /) -> object: ...
+Piece = tuple[str, object]  # of a `Line`
+OnDone = Callable[[Any], object]  # is called with each exchange that is over
 
 
-Atom = Callable[[Finished], object]
-
-
-class AccessLog:
-    """Called with each finished exchange, it writes its line. Raises ConfigError for the format."""
-
-    __slots__ = ("_line", "_write")
-
-    def __init__(self, format: str, sink: Sink | logging.Logger) -> None:
-        self._line = compile_format(format)
-        self._write = line_writer(sink)
-
-    def __call__(self, exchange: Finished) -> None:
-        self._write(self._line(exchange))
-
-
-def line_writer(sink: Sink | logging.Logger) -> Callable[[str], object]:
-    """What writes one line to `sink`.
-
-    A logger that does nothing but append lines to one of our files is passed by: it would make a
-    record of each line, for nobody.
-    """
-    if isinstance(sink, logging.Logger):
-        file = plain_file(sink)
-        if file is None:
-            return sink.info
-        sink = file
-    write = sink.write
-    return lambda line: write(f"{line}\n")
-
-
-def compile_format(format: str) -> Callable[[Finished], str]:
+def compile_format(format: str) -> Line:
     """A function from a finished exchange to its line. ConfigError for a malformed format."""
-    atoms: list[Atom] = []
-
-    def place(match: re.Match[str]) -> str:
+    pieces: list[Piece] = []
+    end = 0
+    for match in SPECIFIER.finditer(format):
         name, form = match["name"], match["form"]
+        pieces.append(literal(format[end : match.start()]))
+        end = match.end()
         if name is None and form == "%":
-            return "%%"
-        if name is None:
+            pieces.append(literal("%"))
+        elif name is None:
             raise ConfigError(
                 f"access_log_format: {match[0]!r} at {match.start()} is no atom; an atom is written"
                 " %(NAME)s and a percent sign %%"
             )
-        atoms.append(find_atom(name))
-        return f"%{form}"
-
-    template = SPECIFIER.sub(place, format)
-    chosen = tuple(atoms)
-
-    def line(exchange: Finished) -> str:
-        return template % tuple([atom(exchange) for atom in chosen])
-
+        else:
+            pieces.append(formed(name, form))
+    line = Line([*pieces, literal(format[end:])])
     try:
         line(Refused())
     except (TypeError, ValueError) as error:
         raise ConfigError(f"access_log_format: {error} in {format!r}") from None
     return line
+
+
+def literal(text: str) -> Piece:
+    return "literal", text.encode("ascii", "backslashreplace")
+
+
+def formed(name: str, form: str) -> Piece:
+    """The atom `name` in a form such as `s` or `05d`."""
+    number = NUMBERS.get(name)
+    if form == "s" or (form == "d" and number is not None):
+        return find_atom(name)
+    template = f"%{form}"
+    value: Callable[[Any], object] = number or Line([find_atom(name)])
+    return "ready", lambda exchange: template % (value(exchange),)
+
+
+def find_atom(name: str) -> Piece:
+    """The piece that is the atom `name`. One that is not known is always missing, as in gunicorn."""
+    if name.startswith("{") and name[-2:-1] == "}" and len(name) > 3:
+        find = IN_BRACES.get(name[-1])
+        if find is not None:
+            return find(name[1:-2])
+    return ATOMS.get(name, literal(MISSING))
+
+
+def request_header(name: str) -> Piece:
+    key = name.upper().replace("-", "_")
+    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        key = f"HTTP_{key}"
+    return "variable", key
+
+
+def response_header(name: str) -> Piece:
+    wanted = name.lower()
+
+    def atom(exchange: Finished) -> str | None:
+        found = None
+        for key, value in exchange.headers:
+            if key.lower() == wanted:
+                found = value
+        return found
+
+    return "call", atom
+
+
+def environ_variable(name: str) -> Piece:
+    """The cases that occur: WSGI's own names are in capitals or all small."""
+    keys = tuple(dict.fromkeys((name, name.upper(), name.lower())))
+
+    def atom(exchange: Finished) -> object:
+        environ = exchange.environ
+        return next((environ[key] for key in keys if key in environ), None)
+
+    return "call", atom
+
+
+def user(exchange: Finished) -> str | None:
+    """The name of Basic credentials; what is malformed is no name."""
+    try:
+        return basic_user(exchange.environ)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def basic_user(environ: Mapping[str, Any]) -> str | None:
+    """The name of Basic credentials (RFC 7617), or None. Raises ValueError where they are malformed."""
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "basic" or not credentials:
+        return None
+    return base64.b64decode(credentials.strip()).partition(b":")[0].decode() or None
+
+
+def apache_time(now: int) -> str:
+    """Local time as in Apache's common log format, whatever the locale."""
+    local = time.localtime(now)
+    return (
+        f"[{local.tm_mday:02}/{MONTHS[local.tm_mon - 1]}/{local.tm_year}"
+        f":{local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02} {time.strftime('%z', local)}]"
+    )
+
+
+def iso_time(now: int) -> str:
+    """Local time as RFC 3339 writes it."""
+    zone = time.strftime("%z", time.localtime(now))
+    return time.strftime(f"%Y-%m-%dT%H:%M:%S{zone[:3]}:{zone[3:]}", time.localtime(now))
+
+
+def process_id(exchange: Finished) -> int:
+    return os.getpid()
+
+
+def process(exchange: Finished) -> str:
+    return f"<{os.getpid()}>"
+
+
+def waited(exchange: Finished) -> int:
+    return exchange.waited
+
+
+def microseconds(exchange: Finished) -> int:
+    return round(exchange.duration * 1_000_000)
+
+
+IN_BRACES: Final[Mapping[str, Callable[[str], Piece]]] = {
+    "i": request_header,
+    "o": response_header,
+    "e": environ_variable,
+}
+
+ATOMS: Final[Mapping[str, Piece]] = {
+    "h": ("client", None),
+    "u": ("user", user),
+    "t": ("clock", apache_time),
+    "r": ("request", None),
+    "m": ("variable", "REQUEST_METHOD"),
+    "U": ("variable", "PATH_INFO"),
+    "q": ("variable", "QUERY_STRING"),
+    "H": ("variable", "SERVER_PROTOCOL"),
+    "s": ("status", None),
+    "b": ("bytes", None),
+    "B": ("bytes", None),
+    "f": ("variable", "HTTP_REFERER"),
+    "a": ("variable", "HTTP_USER_AGENT"),
+    "T": ("seconds", None),
+    "M": ("milliseconds", None),
+    "D": ("microseconds", None),
+    "L": ("decimal", None),
+    "Q": ("call", waited),  # not gunicorn's, which has no queue to speak of
+    "p": ("call", process),
+}
+
+# Atoms that are numbers, for forms that pad them.
+NUMBERS: Final[Mapping[str, Callable[[Any], int]]] = {
+    "B": lambda exchange: exchange.body_bytes,
+    "T": lambda exchange: microseconds(exchange) // 1_000_000,
+    "M": lambda exchange: microseconds(exchange) // 1_000,
+    "D": microseconds,
+    "Q": waited,
+}
+
+# The fields of a JSON line. Names stay as they are; new ones may be added at the end.
+FIELDS: Final[Mapping[str, Piece]] = {
+    "timestamp": ("clock", iso_time),
+    "remote_addr": ("client", None),
+    "user": ("user", user),
+    "method": ("variable", "REQUEST_METHOD"),
+    "path": ("path", None),
+    "query": ("variable", "QUERY_STRING"),
+    "protocol": ("variable", "SERVER_PROTOCOL"),
+    "host": ("variable", "HTTP_HOST"),
+    "status": ("status", None),
+    "bytes": ("bytes", None),
+    "duration_us": ("microseconds", None),
+    "queued_ms": ("call", waited),
+    "referer": ("variable", "HTTP_REFERER"),
+    "user_agent": ("variable", "HTTP_USER_AGENT"),
+    "request_id": ("variable", "HTTP_X_REQUEST_ID"),
+    "pid": ("call", process_id),
+}
+
+
+def json_line() -> Line:
+    """A function from a finished exchange to an object in JSON (RFC 8259), on one line and in ASCII."""
+    pieces: list[Piece] = []
+    for name, piece in FIELDS.items():
+        pieces += [literal(f', "{name}": '), piece]
+    return Line([literal("{" + f'"{next(iter(FIELDS))}": '), *pieces[1:], literal("}")], json=True)
+
+
+def leave_out(patterns: Sequence[str], log: OnDone) -> OnDone:
+    """`log`, but not for paths that one of `patterns` matches, in which * stands for anything.
+
+    The path is that of the request's target, as the client wrote it.
+    """
+    forms = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    matches = re.compile("|".join(f"(?:{form})" for form in forms), re.DOTALL).fullmatch
+
+    def on_done(exchange: Finished) -> None:
+        target: str = exchange.environ.get("RAW_URI", "")
+        if not matches(target.partition("?")[0]):
+            log(exchange)
+
+    return on_done
+
+
+def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+    """Return what calls both, of two that may be None."""
+    if first is None or second is None:
+        return first or second
+
+    def call(exchange: Finished) -> None:
+        first(exchange)
+        second(exchange)
+
+    return call
 
 
 class Refused:
@@ -132,162 +288,3 @@ class Refused:
     duration = 0.0
     waited = 0
     remote_addr = ""
-
-
-def escape(text: str) -> str:
-    """`text` with everything escaped that could end a quotation or a line; never empty."""
-    if not text:
-        return MISSING
-    return UNSAFE.sub(escape_one, text) if UNSAFE.search(text) else text
-
-
-def escape_one(match: re.Match[str]) -> str:
-    character = match[0]
-    if character in '"\\':
-        return f"\\{character}"
-    code = ord(character)
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
-
-
-def find_atom(name: str) -> Atom:
-    """What computes the atom `name`. One that is not known is always missing, as in gunicorn."""
-    if name.startswith("{") and name[-2:-1] == "}" and len(name) > 3:
-        kind, inner = name[-1], name[1:-2]
-        if kind == "i":
-            return request_header(inner)
-        if kind == "o":
-            return response_header(inner)
-        if kind == "e":
-            return environ_variable(inner)
-    if name == "t":
-        return clock_time()
-    return ATOMS.get(name, missing)
-
-
-def missing(exchange: Finished) -> str:
-    return MISSING
-
-
-def request_header(name: str) -> Atom:
-    key = name.upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = f"HTTP_{key}"
-    return variable(key)
-
-
-def variable(key: str) -> Atom:
-    def atom(exchange: Finished) -> str:
-        return escape(str(exchange.environ.get(key, "")))
-
-    return atom
-
-
-def environ_variable(name: str) -> Atom:
-    """The cases that occur: WSGI's own names are in capitals or all small."""
-    keys = tuple(dict.fromkeys((name, name.upper(), name.lower())))
-
-    def atom(exchange: Finished) -> str:
-        environ = exchange.environ
-        for key in keys:
-            if key in environ:
-                return escape(str(environ[key]))
-        return MISSING
-
-    return atom
-
-
-def response_header(name: str) -> Atom:
-    wanted = name.lower()
-
-    def atom(exchange: Finished) -> str:
-        found = MISSING
-        for key, value in exchange.headers:
-            if key.lower() == wanted:
-                found = escape(value)
-        return found
-
-    return atom
-
-
-def clock_time() -> Atom:
-    """Local time as in Apache's common log format. Made once a second; locales change nothing."""
-    made, text = -1, ""
-
-    def atom(exchange: Finished) -> str:
-        nonlocal made, text
-        now = int(time.time())
-        if now != made:
-            local = time.localtime(now)
-            zone = time.strftime("%z", local)
-            text = (
-                f"[{local.tm_mday:02}/{MONTHS[local.tm_mon - 1]}/{local.tm_year}"
-                f":{local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02} {zone}]"
-            )
-            made = now
-        return text
-
-    return atom
-
-
-def user(exchange: Finished) -> str:
-    """The name of Basic credentials (RFC 7617)."""
-    scheme, _, credentials = exchange.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "basic":
-        return MISSING
-    try:
-        decoded = base64.b64decode(credentials.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return MISSING
-    return escape(decoded.partition(b":")[0].decode("utf-8", "replace"))
-
-
-def request_line(exchange: Finished) -> str:
-    environ = exchange.environ
-    if not environ:
-        return MISSING
-    return escape(
-        f"{environ.get('REQUEST_METHOD', MISSING)} {environ.get('RAW_URI', MISSING)}"
-        f" {environ.get('SERVER_PROTOCOL', MISSING)}"
-    )
-
-
-def microseconds(exchange: Finished) -> int:
-    """All atoms of duration are cut from this number, so that they agree."""
-    return round(exchange.duration * 1_000_000)
-
-
-def decimal_seconds(exchange: Finished) -> str:
-    return "{}.{:06}".format(*divmod(microseconds(exchange), 1_000_000))
-
-
-def process(exchange: Finished) -> str:
-    return f"<{os.getpid()}>"
-
-
-ATOMS: Final[Mapping[str, Atom]] = {
-    "h": lambda exchange: exchange.remote_addr or MISSING,
-    "l": missing,
-    "u": user,
-    "r": request_line,
-    "m": variable("REQUEST_METHOD"),
-    "U": variable("PATH_INFO"),
-    "q": variable("QUERY_STRING"),
-    "H": variable("SERVER_PROTOCOL"),
-    "s": lambda exchange: escape(exchange.status[:3]),
-    "b": lambda exchange: str(exchange.body_bytes),
-    "B": lambda exchange: exchange.body_bytes,
-    "f": variable("HTTP_REFERER"),
-    "a": variable("HTTP_USER_AGENT"),
-    "T": lambda exchange: microseconds(exchange) // 1_000_000,
-    "M": lambda exchange: microseconds(exchange) // 1_000,
-    "D": microseconds,
-    "L": decimal_seconds,
-    "Q": lambda exchange: exchange.waited,  # not gunicorn's, which has no queue to speak of
-    "p": process,
-}

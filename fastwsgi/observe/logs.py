@@ -1,4 +1,6 @@
-"""Where lines of log go: two loggers, `fastwsgi.error` and `fastwsgi.access`, and their files.
+"""Where lines of log go: two loggers, `gunicorn.error` and `gunicorn.access`, and their files.
+
+The names are gunicorn's, as filters, handlers and configurations of logging know them.
 
 Laws:
 
@@ -15,17 +17,30 @@ import contextlib
 import logging
 import os
 import sys
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from fastwsgi.errors import ConfigError
 
-ERROR: Final = "fastwsgi.error"
-ACCESS: Final = "fastwsgi.access"
+ERROR: Final = "gunicorn.error"
+ACCESS: Final = "gunicorn.access"
+ALIASES: Final[Mapping[str, str]] = {"fastwsgi.error": ERROR, "fastwsgi.access": ACCESS}
 STANDARD: Final = "-"
 
 LINE_FORMAT: Final = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 BARE_FORMAT: Final = "%(message)s"
 DATE_FORMAT: Final = "[%Y-%m-%d %H:%M:%S %z]"
+
+
+class Log(Protocol):
+    """What is said to an error log: a `logging.Logger`, or a logger of gunicorn's interface."""
+
+    def debug(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def warning(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def error(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def critical(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+    def exception(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
 
 
 class LogFile:
@@ -41,7 +56,10 @@ class LogFile:
         if path:
             # What is relative stays so to the folder of now, wherever the process goes later.
             self.path = os.path.abspath(path)
-            self._fd = self._open()
+            try:
+                self._fd = self._open()
+            except OSError as error:
+                raise ConfigError(f"the log file {path!r}: {error.strerror}") from None
 
     def fileno(self) -> int:
         return self._fd
@@ -62,8 +80,8 @@ class LogFile:
             return
         try:
             fd = self._open()
-        except ConfigError as error:
-            logging.getLogger(ERROR).error("%s; going on in the old one", error)
+        except OSError as error:
+            complain(self.path, error)
             return
         os.dup2(fd, self._fd, inheritable=False)
         os.close(fd)
@@ -71,45 +89,11 @@ class LogFile:
     def close(self) -> None:
         """Write nothing more. The number goes first: it may soon be another file's."""
         fd, self._fd = self._fd, -1
-        if self.path:
+        if self.path and fd >= 0:
             os.close(fd)
 
     def _open(self) -> int:
-        try:
-            return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise ConfigError(f"the log file {self.path!r}: {error.strerror}") from None
-
-
-class Logs:
-    """The logs of a server: opened by the master, inherited by the workers.
-
-    `error` and `access` are the files; `access` is None where there is no access log. Raises
-    ConfigError where a file cannot be opened.
-    """
-
-    def __init__(self, errorlog: str, level: str, accesslog: str | None) -> None:
-        self.error = open_log(errorlog, 2)
-        self.access = None if accesslog is None else open_log(accesslog, 1)
-        self._level = level.upper()
-
-    def install(self) -> None:
-        """Let the two loggers write here from now on."""
-        send(ERROR, self.error, logging.Formatter(LINE_FORMAT, DATE_FORMAT), self._level)
-        if self.access is not None:
-            send(ACCESS, self.access, logging.Formatter(BARE_FORMAT), "INFO")
-
-    def reopen(self) -> None:
-        """Open the files anew, after they were renamed."""
-        self.error.reopen()
-        if self.access is not None:
-            self.access.reopen()
-
-    def close(self) -> None:
-        """Write nothing more to the files; the standard streams stay open."""
-        self.error.close()
-        if self.access is not None:
-            self.access.close()
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
 def open_log(path: str, standard: int) -> LogFile:
@@ -123,22 +107,41 @@ def open_log(path: str, standard: int) -> LogFile:
     return LogFile("", standard)
 
 
-def plain_file(logger: logging.Logger) -> LogFile | None:
-    """The file of a logger that writes bare messages to it and does nothing else; else None."""
+def plain_handler(logger: logging.Logger) -> logging.StreamHandler[LogFile] | None:
+    """The handler of a logger that appends bare messages to one of our files and does nothing else."""
     if logger.filters or logger.propagate or logger.disabled or len(logger.handlers) != 1:
         return None
     handler = logger.handlers[0]
     if type(handler) is not logging.StreamHandler or handler.filters or handler.level:
         return None
-    bare = handler.formatter is not None and handler.formatter._fmt == BARE_FORMAT
-    return handler.stream if bare and isinstance(handler.stream, LogFile) else None
+    bare = type(handler.formatter) is logging.Formatter and handler.formatter._fmt == BARE_FORMAT
+    return handler if bare and isinstance(handler.stream, LogFile) else None
 
 
-def send(name: str, file: LogFile, formatter: logging.Formatter, level: str) -> None:
-    """Let the logger `name` write to `file` alone."""
-    handler = logging.StreamHandler(file)
-    handler.setFormatter(formatter)
-    logger = logging.getLogger(name)
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+def all_handlers() -> Iterator[logging.Handler]:
+    """Every handler of every logger of the process, once."""
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    loggers = (log for log in known if isinstance(log, logging.Logger))
+    return iter(dict.fromkeys(handler for log in loggers for handler in log.handlers))
+
+
+def reopen_handler(handler: logging.Handler) -> None:
+    """Have a handler go on in a new file of the same name; one that writes to no file is left alone."""
+    if not isinstance(handler, logging.StreamHandler):
+        return
+    if isinstance(handler.stream, LogFile):
+        handler.stream.reopen()
+    elif isinstance(handler, logging.FileHandler) and handler.stream is not None:
+        with handler.lock or contextlib.nullcontext():
+            handler.flush()
+            try:
+                with open(handler.baseFilename, "ab") as file:
+                    os.dup2(file.fileno(), handler.stream.fileno(), inheritable=False)
+            except OSError as error:
+                complain(handler.baseFilename, error)
+
+
+def complain(path: str, error: OSError) -> None:
+    logging.getLogger(ERROR).error(
+        "the log file %r: %s; going on in the old one", path, error.strerror
+    )

@@ -8,12 +8,12 @@ included, in whichever thread or greenlet that was. The request waits for it in 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from fastwsgi.observe.access_log import Finished
 from fastwsgi.observe.faces import Request, Response
+from fastwsgi.observe.logs import Log
 
 Application = Callable[..., Any]
 Hook = Callable[..., object]
@@ -29,9 +29,7 @@ class RequestHooks:
     What `before` raises is the application's failure; what `after` raises is logged to `log`.
     """
 
-    def __init__(
-        self, worker: object, before: Hook | None, after: Hook | None, log: logging.Logger
-    ) -> None:
+    def __init__(self, worker: object, before: Hook | None, after: Hook | None, log: Log) -> None:
         self._worker = worker
         self._before = before
         self._after = after

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import math
 import os
 import signal
@@ -37,14 +36,16 @@ from fastwsgi import __version__
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
-from fastwsgi.observe.logs import ERROR, STANDARD, Logs
+from fastwsgi.observe.logs import STANDARD
 from fastwsgi.originals import original
-from fastwsgi.process import hooks, privileges, upgrade
+from fastwsgi.process import hooks, upgrade
 from fastwsgi.process.application import Load
 from fastwsgi.process.child import Child
 from fastwsgi.process.daemon import Launch
 from fastwsgi.process.faces import ServerFace
+from fastwsgi.process.gauges import Gauges
 from fastwsgi.process.generation import Generation
+from fastwsgi.process.logger import close_logger, give_files, make_logger, renew_logger
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
@@ -105,9 +106,9 @@ class Arbiter(ServerFace):
         self.load = load
         self.bind_pause = bind_pause
         self.generation = Generation(settings, Sockets(()), load, None)
-        self.log = logging.getLogger(ERROR)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
+        self.gauges = Gauges()
         self.previous: Generation | None = None  # serves on while the next one boots
         self.worker_age = 0  # counts the workers
         self.stopping = False
@@ -116,9 +117,7 @@ class Arbiter(ServerFace):
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
-        self.launch: Launch | None = (
-            None  # where the server is to go to the background, until it has
-        )
+        self.launch: Launch | None = None  # into the background, until that is done
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
         self.awake_since = 0.0
@@ -145,17 +144,17 @@ class Arbiter(ServerFace):
         # Applications look for "gunicorn" there, to know that they are served and not run by hand.
         os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
-        self.logs = open_logs(self.settings)
-        self.logs.install()
+        self.log = make_logger(self.settings)
+        give_files(self.log, self.settings)
         self.signals = SignalQueue(SIGNALS)
         self.notifier = Notifier(os.environ)
         self.lifeline, self.lifeline_end = os.pipe2(os.O_CLOEXEC)
         try:
             if self.start():
                 self.work()
-        except ConfigError as error:
+        except Exception as error:
             if self.settings.errorlog != STANDARD:
-                self.log.critical("%s", error)
+                self.log.critical("%s", error, exc_info=not isinstance(error, ConfigError))
             raise
         finally:
             self.finish()
@@ -167,6 +166,8 @@ class Arbiter(ServerFace):
         hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        if settings.daemon and "NOTIFY_SOCKET" in os.environ:
+            self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
         self.generation.endpoint = secure(settings)
         self.succession.watch_parent()
@@ -185,7 +186,7 @@ class Arbiter(ServerFace):
         self.notifier.ready("Listening")
         hooks.require(settings, "when_ready", self)
         if self.launch is not None:
-            self.launch.succeed(keep_streams=getattr(settings, "enable_stdio_inheritance", False))
+            self.launch.succeed(keep_streams=settings.enable_stdio_inheritance)
             self.launch = None
         return True
 
@@ -206,6 +207,7 @@ class Arbiter(ServerFace):
                 self.drain()
             if not self.stopping:
                 self.manage_workers()
+                self.measure()
             for number in self.wait(min(self.deadlines())):
                 self.handle(number)
 
@@ -228,6 +230,8 @@ class Arbiter(ServerFace):
             yield self.boot_after
         if self.reload_wanted and not self.stopping:
             yield self.reload_at
+        if self.settings.enable_backlog_metric and not self.stopping:
+            yield self.gauges.due
         yield self.drain_at
         yield self.notifier.ping_at
 
@@ -247,7 +251,7 @@ class Arbiter(ServerFace):
         os.close(self.lifeline_end)
         self.scoreboard.close()
         self.signals.close()
-        self.logs.close()
+        close_logger(self.log)
 
     def close_sockets(self) -> None:
         """Stop listening; workers that drain still accept what is queued."""
@@ -317,8 +321,8 @@ class Arbiter(ServerFace):
         if number in ENDING:
             self.stop(graceful=number == signal.SIGTERM)
         elif number == signal.SIGUSR1:
-            self.logs.reopen()
-            give_logs(self.logs, self.settings)
+            self.log.reopen_files()
+            give_files(self.log, self.settings)
             self.kill_workers(signal.SIGUSR1)
         elif self.stopping:
             pass
@@ -474,7 +478,8 @@ class Arbiter(ServerFace):
         enter_folder(settings)
         require_execution(settings)
         endpoint = secure(settings)
-        logs = open_logs(settings)
+        self.log = renew_logger(self.log, settings, self.settings)
+        give_files(self.log, settings)
         try:
             sockets = Sockets.open(self.addresses(settings), settings, present.sockets)
             try:
@@ -483,9 +488,8 @@ class Arbiter(ServerFace):
                 sockets.close_except(present.sockets)
                 raise
         except ConfigError:
-            logs.close()
+            self.log = renew_logger(self.log, self.settings, settings)
             raise
-        self.replace_logs(logs)
         self.say_warnings()
         if present.app.load is not self.load:
             self.log.warning("The application is preloaded: its code stays as it was at the start")
@@ -504,12 +508,6 @@ class Arbiter(ServerFace):
         set_variables(settings)
         self.settings = settings
         hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
-
-    def replace_logs(self, logs: Logs) -> None:
-        """Write to `logs` from now on."""
-        logs.install()
-        self.logs.close()
-        self.logs = logs
 
     def create_pidfile(self, settings: Settings) -> Pidfile | None:
         """Write the pidfile that `settings` name, if any. Raises ConfigError."""
@@ -542,7 +540,7 @@ class Arbiter(ServerFace):
         failed.sockets.close_except(previous.sockets)
         with contextlib.suppress(ConfigError):
             enter_folder(previous.settings)
-            self.replace_logs(open_logs(previous.settings))
+            self.log = renew_logger(self.log, previous.settings, self.settings)
             self.replace_pidfile(previous.settings)
         self.change_settings(previous.settings, failed.count)
         for child in self.children.values():
@@ -590,6 +588,12 @@ class Arbiter(ServerFace):
             if child.generation is generation and child.stays
         ]
 
+    def measure(self) -> None:
+        """Tell whoever sends metrics how many workers there are, and how many clients wait for them."""
+        self.gauges.tell_workers(self.log, len(self.staff(self.generation)))
+        if self.settings.enable_backlog_metric:
+            self.gauges.tell_backlog(self.log, self.generation.sockets)
+
     def spawn_workers(self, generation: Generation) -> None:
         """Fork what `generation` lacks, unless boots have failed and it is not yet time again."""
         taken = {child.seat for child in self.staff(generation)}
@@ -634,7 +638,7 @@ class Arbiter(ServerFace):
             generation.app,
             generation.sockets.of_seat(seat),
             slot,
-            self.logs,
+            self.log,
             endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
@@ -740,19 +744,6 @@ class Arbiter(ServerFace):
         """Send a signal to all workers."""
         for pid in self.children:
             send(pid, number)
-
-
-def open_logs(settings: Settings) -> Logs:
-    logs = Logs(settings.errorlog, settings.loglevel, settings.accesslog)
-    give_logs(logs, settings)
-    return logs
-
-
-def give_logs(logs: Logs, settings: Settings) -> None:
-    """Let the files of `logs` belong to the workers."""
-    for file in (logs.error, logs.access):
-        if file is not None and file.path:
-            privileges.give(file.fileno(), settings)
 
 
 def flush_streams() -> None:

@@ -5,13 +5,13 @@ Those are the attributes of `gunicorn.arbiter.Arbiter` and `gunicorn.workers.bas
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastwsgi.config.settings import Settings
+from fastwsgi.observe.logger import Logger
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.scoreboard import Slot, State
@@ -29,7 +29,7 @@ class ServerFace:
     settings: Settings
     generation: Generation
     children: dict[int, Child]
-    log: logging.Logger
+    log: Logger
     pid: int
 
     @property
@@ -81,7 +81,7 @@ class WorkerFace:
 
     settings: Settings
     slot: Slot
-    log: logging.Logger
+    log: Logger
     app: Application
     wsgi: Callable[..., Any]
     sockets: Sequence[socket.socket]

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
@@ -65,6 +66,9 @@ class Address:
             where = display(self.first).removeprefix("http://")
             self._sockets.append(bind(where, backlog=self._backlog, reuse_port=True))
         return self._sockets[seat]
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return iter(self._sockets)
 
     def keep_seats(self, count: int) -> None:
         """Close the sockets of seats that are no more; their workers empty them."""
@@ -151,21 +155,27 @@ class Sockets:
         socket.
         """
         sockets: dict[object, list[socket.socket]] = {}
-        for fd in fds:
-            try:
-                sock = adopt(fd)
-            except OSError as error:
-                raise BindError(f"fd://{fd}", error) from error
-            sockets.setdefault(sock.getsockname(), []).append(sock)
-        addresses = []
-        for text in dict.fromkeys(bind):
-            name = next((n for n, group in sockets.items() if is_bound_to(group[0], text)), None)
-            if name is not None:
-                addresses.append(Address(text, settings, sockets.pop(name)))
-        for group in sockets.values():
-            for sock in group:
+        addresses: list[Address] = []
+        try:
+            for fd in fds:
+                with told(f"fd://{fd}"):
+                    sock = adopt(fd)
+                sockets.setdefault(sock.getsockname(), []).append(sock)
+            for text in dict.fromkeys(bind):
+                with told(text):
+                    found = [name for name, group in sockets.items() if is_bound_to(group[0], text)]
+                if found:
+                    addresses.append(Address(text, settings, sockets.pop(found[0])))
+        except BindError:
+            cls(addresses).close_except(None, unlink=False)
+            raise
+        finally:
+            for sock in itertools.chain(*sockets.values()):
                 sock.close()
         return cls(addresses)
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return (sock for address in self.addresses for sock in address)
 
     def of_seat(self, seat: int) -> list[socket.socket]:
         """What the worker on `seat` listens on. Raises OSError if binding one fails."""
@@ -200,6 +210,15 @@ class Sockets:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.addresses))
+
+
+@contextlib.contextmanager
+def told(text: str) -> Iterator[None]:
+    """Make of an OSError inside a BindError that names the address."""
+    try:
+        yield
+    except OSError as error:
+        raise BindError(text, error) from error
 
 
 class BindError(ConfigError):

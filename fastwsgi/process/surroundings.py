@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -49,11 +50,16 @@ def require_execution(settings: Settings) -> None:
 def prepare(settings: Settings) -> None:
     """Make the process what the application is to find when it is imported.
 
-    Sets the variables of `raw_env`; with gevent, patches the standard library. Raises ConfigError
-    where gevent is not installed.
+    Sets the variables of `raw_env`; with gevent, patches the standard library. What is printed goes
+    out line by line where the log has it, or a daemon's parent. Raises ConfigError where gevent is
+    not installed.
     """
     if settings.execution == "gevent":
         from fastwsgi.execution.gevent import patch  # noqa: PLC0415
 
         patch()
+    if settings.capture_output or settings.enable_stdio_inheritance:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)
     set_variables(settings)

@@ -44,7 +44,8 @@ class Succession:
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self.successor = 0
         self.activated = systemd.take_sockets(environ)
-        self.parent = systemd.number(environ, PARENT_VARIABLE)
+        # Another number is that of a master that is gone already, or was never ours.
+        self.parent = os.getppid() if environ.get(PARENT_VARIABLE) == str(os.getppid()) else 0
         self.fds = () if self.activated else descriptors(environ.get(SOCKETS_VARIABLE, ""))
         environ.pop(PARENT_VARIABLE, None)
         environ.pop(SOCKETS_VARIABLE, None)

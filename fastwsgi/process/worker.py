@@ -21,7 +21,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import logging
 import os
 import select
 import signal
@@ -40,7 +39,8 @@ from fastwsgi._prctl import signal_when_parent_dies
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
-from fastwsgi.observe.logs import ERROR, Logs
+from fastwsgi.observe.logger import Logger
+from fastwsgi.observe.logs import STANDARD, open_log
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.faces import WorkerFace
@@ -81,7 +81,7 @@ class Worker(WorkerFace):
         app: Application,
         sockets: Sequence[socket.socket],
         slot: Slot,
-        logs: Logs,
+        log: Logger,
         *,
         endpoint: Endpoint | None,
         lifeline: int,
@@ -93,13 +93,12 @@ class Worker(WorkerFace):
         self.sockets = sockets
         self.endpoint = endpoint
         self.slot = slot
-        self.logs = logs
+        self.log = log
         self.lifeline = lifeline
         self.master = master
         self.age = age
         self.pid = "[booting]"
         self.interrupted = False
-        self.log = logging.getLogger(ERROR)
 
     def run(self, arbiter: object) -> int:
         """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
@@ -134,15 +133,17 @@ class Worker(WorkerFace):
         if self.settings.worker_abort is not None:
             # faulthandler, which comes before it, writes the stacks and then raises the signal anew.
             signal.signal(signal.SIGABRT, self.abort)
-        faulthandler.enable(self.logs.error)
+        # Of its own: what a logger class or a configuration of logging writes to may have no file.
+        self.stacks = open_log(self.settings.errorlog or STANDARD, 2)
+        faulthandler.enable(self.stacks)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
         self.write_stacks_at_timeout()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
         self.call_post_fork()
+        enter_folder(self.settings)  # which may be closed to the user that follows
         drop(self.settings)
         self.die_with_the_master()
-        enter_folder(self.settings)
         prepare(self.settings)
         reloader = make_reloader(self.settings)
         self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
@@ -151,6 +152,7 @@ class Worker(WorkerFace):
             self.settings,
             self.wsgi,
             list(self.sockets),
+            log=self.log,
             endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
@@ -169,7 +171,7 @@ class Worker(WorkerFace):
             reloader.watch(reactor, self.give_way)
 
     def write_stacks_at_timeout(self) -> None:
-        faulthandler.register(TIMEOUT, self.logs.error, all_threads=True, chain=True)
+        faulthandler.register(TIMEOUT, self.stacks, all_threads=True, chain=True)
 
     def call_post_fork(self) -> None:
         """Whatever signals it takes for itself are ours again afterwards, as they are gunicorn's."""
@@ -215,7 +217,8 @@ class Worker(WorkerFace):
                 self.interrupt()
                 self.server.stop()
             elif number == signal.SIGUSR1:
-                self.logs.reopen()
+                self.log.reopen_files()
+                self.stacks.reopen()
             elif number == TIMEOUT:
                 self.wear_out()
 

@@ -77,7 +77,7 @@ def test_137_exc_info_after_the_head_is_raised_again(client: Client, events: Eve
 def test_135_failure_before_the_head_is_a_500(
     client: Client, connect: Connect, hostile: ServerProcess, name: str
 ) -> None:
-    logged = f"Error handling request '/{name}'"
+    logged = f"Error handling request GET /{name}"
     seen = hostile.log.count(logged)
     assert_internal_error(client, f"/{name}")
     assert connect().is_usable()

@@ -48,11 +48,11 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
     options = ("--timeout", f"{TIMEOUT}", "--access-logfile", str(arena.folder / "access"))
     dates = []
     with arena.server(*options, env=environment) as server, Crowd(server.port, CLIENTS) as crowd:
-        for seconds in (HOUR, -HOUR, END_OF_32_BITS - int(time.time()) - 1, 0) * size.rounds:
+        for seconds in (END_OF_32_BITS - int(time.time()) - 1, -HOUR, HOUR) * size.rounds:
             set_clock(offset, seconds)
             time.sleep(size.stays)  # the server goes on for a while in the new time
             dates.append(abs(date_off(server, seconds)))
-        time.sleep(1.4 * TIMEOUT)  # in which a worker would be found silent that is not
+        time.sleep(1.4 * TIMEOUT)  # in which the master looks for who is silent
         met = crowd.report()
         arena.say(f"{met.answers} answers; {met.faults}")
         yield Figure("failed requests", met.failed, 0)

@@ -63,7 +63,7 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
         with arena.server(*options, workers=WORKERS) as server:
             storm(server, RATE // 10)
             server.process.signal(signal.SIGTERM)
-            storm(server, RATE // 10)
+            storm(server, RATE * GRACE)  # to its last moment
             code = server.process.wait(2 * GRACE)
             unheard += code != 0
             arena.say(f"exit code {code}")

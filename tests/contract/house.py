@@ -35,8 +35,11 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._elsewhere": 3,
     "fastwsgi._threads": 3,
     "fastwsgi._greenlets": 3,
+    "fastwsgi._line": 3,
     "fastwsgi.execution": 3,
     "fastwsgi.observe": 3,
+    "fastwsgi.observe.logger": 3,
+    "fastwsgi.observe.statsd": 3,
     "fastwsgi.wiring": 4,
     "fastwsgi.process": 5,
     "fastwsgi.config": 5,
@@ -57,6 +60,9 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi._elsewhere": frozenset({"fastwsgi._wsgi"}),
     "fastwsgi._threads": frozenset({"fastwsgi._elsewhere"}),
     "fastwsgi._greenlets": frozenset({"fastwsgi._elsewhere"}),
+    "fastwsgi.observe": frozenset({"fastwsgi._line", "fastwsgi.observe.logger"}),
+    "fastwsgi.observe.logger": frozenset({"fastwsgi._line", "fastwsgi.observe"}),
+    "fastwsgi.observe.statsd": frozenset({"fastwsgi.observe", "fastwsgi.observe.logger"}),
     "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi"}),
     "fastwsgi.config": frozenset({"fastwsgi", "fastwsgi.gunicorn"}),
     "fastwsgi.app": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.gunicorn"}),
@@ -71,7 +77,8 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
 # Law 1: the parser compiles into the fuzz target alone.
 IMPORTS_NOTHING_OF_OURS: Final = frozenset({"fastwsgi._parser"})
 
-# The rooms that know the Settings object: config makes it, process reads it, wiring unpacks it.
+# The rooms that know the Settings object: config makes it, process reads it, wiring unpacks it. A
+# logger is given it by gunicorn's interface, which people subclass.
 SEE_SETTINGS: Final = frozenset(
     {
         "fastwsgi.config",
@@ -81,6 +88,8 @@ SEE_SETTINGS: Final = frozenset(
         "fastwsgi.gunicorn",
         "fastwsgi.__main__",
         "fastwsgi",
+        "fastwsgi.observe.logger",
+        "fastwsgi.observe.statsd",
     }
 )
 
@@ -97,6 +106,9 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi.process.program", "fastwsgi.translate.uwsgi"): "a command of its own",
     ("fastwsgi.process.program", "fastwsgi.config"): "paste needs PasteDeploy, an optional extra",
     ("fastwsgi.config.sources", "fastwsgi.config"): "paste is for whoever names such a file",
+    ("fastwsgi.process.logger", "fastwsgi.observe.statsd"): "wanted by few",
+    ("fastwsgi.observe.logger", "fastwsgi.observe"): "logging.config brings much along",
+    ("fastwsgi.observe.logger", "fastwsgi.observe.syslog"): "logging.handlers brings much along",
     ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
     (
         "fastwsgi.process.worker",

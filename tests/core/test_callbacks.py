@@ -26,7 +26,7 @@ def test_an_access_log_that_fails_costs_no_answer(
     def failing_log(exchange: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(wiring, "access_log", lambda settings: failing_log)
+    monkeypatch.setattr(wiring, "access_log", lambda settings, log: failing_log)
     monkeypatch.setattr(sys, "unraisablehook", lambda found: failures.append(found.exc_value))
     with SteppedServer(app, tmp_path) as server, server.connection() as client:
         assert client.exchange(GET).status == 200

@@ -9,8 +9,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from fastwsgi import wiring
 from fastwsgi.net.reactor import Reactor
+from fastwsgi.observe.reports import Reports
 from tests.support.loop import SteppedServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -225,7 +225,7 @@ def test_an_overdue_request_is_answered_and_ended(
         server.until(lambda: ended == ["finally"], "the greenlet's end")
         assert other.exchange(GET).status == 200
     (record,) = caplog.records
-    assert "Request '/hang' overran request_timeout" in record.message
+    assert "Request GET /hang overran request_timeout" in record.message
     assert "in hang" in record.message
 
 
@@ -254,7 +254,7 @@ def test_an_overdue_stream_is_broken_off_and_closed_once(
         client.await_end()
         assert client.responses[0].complete is False
     assert body.closed == 1
-    assert [record.message[:23] for record in caplog.records] == ["Request '/' overran req"]
+    assert [record.message[:25] for record in caplog.records] == ["Request GET / overran req"]
 
 
 def test_who_ignores_the_end_harms_nobody(serving: Serving) -> None:
@@ -307,13 +307,13 @@ def test_what_fails_besides_the_application_is_a_500(
 ) -> None:
     failures: list[object] = []
 
-    def failing_report(environ: dict[str, Any], error: object) -> None:
+    def failing_report(reports: Reports, environ: dict[str, Any], error: object) -> None:
         raise OSError("the disk is full")
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         raise RuntimeError
 
-    monkeypatch.setattr(wiring, "report_application_error", failing_report)
+    monkeypatch.setattr(Reports, "application_error", failing_report)
     monkeypatch.setattr(sys, "unraisablehook", lambda found: failures.append(found.exc_value))
     server = serving(app)
     with server.connection() as client:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from fastwsgi.config.settings import Settings
+from fastwsgi.observe.logger import Logger
 from tests.support.loop import SteppedServer
 from tests.support.models import MODELS, Model
 
@@ -91,15 +93,15 @@ def test_health_is_503_once_the_server_leaves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logged", [False, True])
-def test_health_is_logged_and_counted_by_choice(
-    logged: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "fastwsgi.access")
-    options: dict[str, Any] = {"health_path": "/healthz", "health_log": logged, "accesslog": "-"}
+def test_health_is_logged_and_counted_by_choice(logged: bool, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    log = Logger(Settings([("test", {"accesslog": str(path)})]))
+    options: dict[str, Any] = {"health_path": "/healthz", "health_log": logged, "log": log}
     with SteppedServer(app, tmp_path, **options) as server, server.connection() as client:
         client.exchange(request("/healthz"))
         client.exchange(request("/"))
         assert server.server.requests == 1 + logged
-    lines = [record.getMessage() for record in caplog.records if record.name == "fastwsgi.access"]
+    log.close()
+    lines = path.read_text().splitlines()
     assert len(lines) == 1 + logged
     assert sum('"GET /healthz HTTP/1.1" 200 3' in line for line in lines) == logged

@@ -251,6 +251,16 @@ def test_a_list_is_read_from_the_right(
 
 
 @pytest.mark.parametrize(
+    "value", [" ", "for=1.1.1.1 ", "for=", 'for="', 'for="\\', ",", "a=b;", "a"]
+)
+def test_no_value_takes_long_to_read(value: str) -> None:
+    """Of so many bytes, anything but a linear pattern would make hours."""
+    for header in ("FORWARDED", "X-FORWARDED-FOR"):
+        find = client_finder(header, TRUSTED)
+        assert find("10.0.0.1", [value + value[-1] * 1_000_000 + "\0"]) is None
+
+
+@pytest.mark.parametrize(
     ("values", "client"),
     [
         (["for=192.0.2.1"], ("192.0.2.1", None)),

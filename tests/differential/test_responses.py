@@ -95,7 +95,7 @@ class Stage:
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Most answers here are wrong, and each of them would be logged with its traceback."""
-    caplog.set_level(logging.CRITICAL, "fastwsgi.error")
+    caplog.set_level(logging.CRITICAL, "gunicorn.error")
 
 
 @pytest.fixture(scope="module")

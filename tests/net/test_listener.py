@@ -179,7 +179,7 @@ def test_out_of_descriptors_one_client_gets_an_end_and_the_rest_wait(
     door.reactor.turn(0)
     assert len(door.fds) == 2
     (record,) = caplog.records
-    assert (record.name, record.levelno) == ("fastwsgi.error", logging.ERROR)
+    assert (record.name, record.levelno) == ("gunicorn.error", logging.ERROR)
     assert "Too many open files" in record.getMessage()
     assert "127.0.0.1" in record.getMessage()
 
@@ -346,7 +346,7 @@ def test_a_failing_factory_closes_its_connection_only(
     assert untouched(clients[2])
     assert len(door.fds) == 2
     (record,) = caplog.records
-    assert record.name == "fastwsgi.error"
+    assert record.name == "gunicorn.error"
     assert record.exc_info is not None
     assert record.exc_info[0] is ValueError
 

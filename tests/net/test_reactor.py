@@ -276,7 +276,7 @@ def test_errors_are_logged_by_default(
     finally:
         reactor.close()
     (record,) = caplog.records
-    assert (record.name, record.levelname) == ("fastwsgi.error", "ERROR")
+    assert (record.name, record.levelname) == ("gunicorn.error", "ERROR")
     assert record.exc_info is not None
     assert record.exc_info[0] is ValueError
 

@@ -3,24 +3,30 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fastwsgi.errors import ConfigError
-from fastwsgi.observe.logs import ERROR, LogFile, Logs
+from fastwsgi.observe.logger import Logger
+from fastwsgi.observe.logs import ERROR, LogFile
+
+from .conftest import Make
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Iterator[Logs]:
-    logs = Logs(str(tmp_path / "error.log"), "info", str(tmp_path / "access.log"))
-    logs.install()
-    yield logs
-    logs.close()
+def logs(make: Make, tmp_path: Path) -> Logger:
+    return make(errorlog=str(tmp_path / "error.log"), accesslog=str(tmp_path / "access.log"))
 
 
-def test_the_line_is_gunicorns(logs: Logs, tmp_path: Path) -> None:
+def file_of(logs: Logger) -> LogFile:
+    (handler,) = logs.error_log.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    assert isinstance(handler.stream, LogFile)
+    return handler.stream
+
+
+def test_the_line_is_gunicorns(logs: Logger, tmp_path: Path) -> None:
     logging.getLogger(ERROR).info("Listening at: %s", "x")
     assert re.fullmatch(
         rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}}\] \[{os.getpid()}\] \[INFO\]"
@@ -29,19 +35,19 @@ def test_the_line_is_gunicorns(logs: Logs, tmp_path: Path) -> None:
     )
 
 
-def test_what_is_below_the_level_is_not_written(logs: Logs, tmp_path: Path) -> None:
+def test_what_is_below_the_level_is_not_written(logs: Logger, tmp_path: Path) -> None:
     logging.getLogger(ERROR).debug("quiet")
     assert (tmp_path / "error.log").read_text() == ""
 
 
-def test_a_renamed_file_is_left_and_a_new_one_begun(logs: Logs, tmp_path: Path) -> None:
-    log, fd = logging.getLogger(ERROR), logs.error.fileno()
+def test_a_renamed_file_is_left_and_a_new_one_begun(logs: Logger, tmp_path: Path) -> None:
+    log, fd = logging.getLogger(ERROR), file_of(logs).fileno()
     log.info("one")
     (tmp_path / "error.log").rename(tmp_path / "error.log.1")
     log.info("two")
-    logs.reopen()
+    logs.reopen_files()
     log.info("three")
-    assert logs.error.fileno() == fd
+    assert file_of(logs).fileno() == fd
     assert [line[-3:] for line in (tmp_path / "error.log.1").read_text().splitlines()] == [
         "one",
         "two",
@@ -49,10 +55,10 @@ def test_a_renamed_file_is_left_and_a_new_one_begun(logs: Logs, tmp_path: Path) 
     assert (tmp_path / "error.log").read_text().endswith("three\n")
 
 
-def test_a_file_that_cannot_be_reopened_leaves_the_old_one(logs: Logs, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_reopened_leaves_the_old_one(logs: Logger, tmp_path: Path) -> None:
     (tmp_path / "error.log").rename(tmp_path / "old")
     (tmp_path / "error.log").mkdir()
-    logs.reopen()
+    logs.reopen_files()
     assert "going on in the old one" in (tmp_path / "old").read_text()
 
 

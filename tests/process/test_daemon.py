@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fastwsgi.config.settings import Settings
 from tests.support.background import BackgroundServer
 from tests.support.server import COMMAND, PATIENCE, environment, wait_gone
 
@@ -72,9 +71,6 @@ def test_what_goes_wrong_before_is_seen_on_the_terminal(
     assert said in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.skipif(
-    "enable_stdio_inheritance" not in Settings.ROWS, reason="there is no such setting yet"
-)
 @pytest.mark.parametrize("inherit", [True, False])
 def test_streams_are_let_go_of_unless_inherited(inherit: bool, site: Path) -> None:
     """enable_stdio_inheritance keeps what was redirected, and no terminal."""

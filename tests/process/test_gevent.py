@@ -257,7 +257,9 @@ def test_an_overdue_request_ends_alone(serve: Serve, site: Path) -> None:
     got = held.answer()
     assert got.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
     assert b"\r\nConnection: close\r\n" in got
-    server.wait_for(r"Request '/deaf' overran request_timeout: \d s in a greenlet, which is here:")
+    server.wait_for(
+        r"Request GET /deaf overran request_timeout: \d s in a greenlet, which is here:"
+    )
     server.wait_for(r"app\.py.*in deaf$")
     server.wait_for(r"app\.py.*in held$")
     assert server.get("/closed") == (200, b"0 ['finally']")  # it never came to its iterable
@@ -271,7 +273,7 @@ def test_an_overdue_stream_breaks_off(serve: Serve, site: Path) -> None:
     got = held.answer()
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
     assert not got.endswith(b"0\r\n\r\n")
-    server.wait_for("Request '/stream' overran")
+    server.wait_for("Request GET /stream overran")
     assert server.get("/closed") == (200, b"1 []")
 
 

@@ -261,6 +261,51 @@ def test_without_reuse_port_all_seats_share(opened: contextlib.ExitStack) -> Non
     assert sockets.of_seat(0)[0].fileno() >= 0
 
 
+def fds_of(sockets: Sockets) -> list[int]:
+    """Copies, as another process would have them."""
+    return [os.dup(fd) for fd in sockets.filenos()]
+
+
+def test_inherited_sockets_are_known_by_their_names(
+    opened: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    bind = [f"unix:{tmp_path}/x", "127.0.0.1:0", "[::1]:0", "unix:@fastwsgi-test", "localhost:0"]
+    wanted = settings(*bind[:4], reuse_port=True)
+    one = open_sockets(wanted)
+    one.of_seat(2)
+    two = Sockets.inherit(fds_of(one), list(reversed(bind)), wanted)
+    # All but one are there, each under the first address that it fits.
+    assert [address.text for address in two.addresses] == [
+        "localhost:0",
+        f"unix:@{'fastwsgi-test'}",
+        "[::1]:0",
+        f"unix:{tmp_path}/x",
+    ]
+    ports = [port_of(one.of_seat(seat)[1]) for seat in range(3)]
+    assert [port_of(two.of_seat(seat)[0]) for seat in range(3)] == ports
+    one.close_except(None, unlink=False)
+    three = Sockets.inherit(fds_of(two), bind[:1], wanted)
+    two.close_except(None, unlink=False)
+    assert len(three.filenos()) == 1  # the others are closed
+    assert (tmp_path / "x").exists()
+    three.close_except(None)
+    assert not (tmp_path / "x").exists()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_inherited_may_be_wanted_no_more_or_be_none() -> None:
+    with pytest.raises(BindError, match="cannot listen on fd://987654: bad file descriptor"):
+        Sockets.inherit([987654], ["127.0.0.1:0"], settings("127.0.0.1:0"))
+    with socket.socket() as other, pytest.raises(BindError, match="is not a listening socket"):
+        Sockets.inherit([fd := os.dup(other.fileno())], ["127.0.0.1:0"], settings("127.0.0.1:0"))
+    os.close(fd)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        fd = os.dup(other.fileno())
+        with pytest.raises(BindError, match=r"cannot listen on nowhere\.invalid:80"):
+            Sockets.inherit([fd], ["nowhere.invalid:80"], settings("127.0.0.1:0"))
+
+
 @pytest.mark.parametrize(("announced", "leaving"), [(True, True), (False, False)])
 def test_a_server_says_that_it_leaves_only_where_all_of_it_does(
     announced: bool, leaving: bool, tmp_path: Path

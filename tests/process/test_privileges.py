@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import BootError
 from fastwsgi.process import privileges
 from tests.conftest import Serve
+from tests.process.conftest import APP
 from tests.support.holding import HeldRequest
 
 LOCAL = ("-b", "127.0.0.1:0")
@@ -43,17 +45,15 @@ def length(environ, start_response):
 
 
 @pytest.fixture
-def open_site(site: Path) -> Iterator[Path]:
-    """The application in a folder that everybody may enter, and its parents too."""
-    (site / "who.py").write_text(IDENTITY)
-    (site / "spooled.py").write_text(SPOOLED)
-    folders = [site, *list(site.parents)[:3]]
-    modes = [folder.stat().st_mode for folder in folders]
-    for folder in folders:
-        folder.chmod(folder.stat().st_mode | 0o055)
-    yield site
-    for folder, mode in zip(folders, modes, strict=True):
-        folder.chmod(mode)
+def open_site() -> Iterator[Path]:
+    """The applications in a folder that everybody may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="fastwsgi-test-") as name:
+        site = Path(name)
+        site.chmod(0o755)
+        (site / "app.py").write_text(APP)
+        (site / "who.py").write_text(IDENTITY)
+        (site / "spooled.py").write_text(SPOOLED)
+        yield site
 
 
 def identity(body: bytes) -> dict[str, set[int]]:
@@ -177,23 +177,26 @@ def test_usr1_works_for_the_user(serve: Serve, open_site: Path) -> None:
 
 
 @AS_ROOT
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["-u", "nobody", "--chdir", "/root"], "cannot change to '/root': Permission denied"),
-        (["-u", "4711", "--initgroups"], "the user 4711 are not known, as it has no name"),
-    ],
-)
-def test_a_worker_that_cannot_be_who_it_should_does_not_start(
-    words: list[str], said: str, serve: Serve, open_site: Path
+def test_a_folder_of_roots_may_be_where_a_preloaded_application_is(
+    serve: Serve, open_site: Path
 ) -> None:
-    if "/root" in words and os.stat("/root").st_mode & 0o005:
-        pytest.skip("everybody may enter /root here")
+    closed = open_site / "closed"
+    closed.mkdir(0o700)
+    (open_site / "app.py").rename(closed / "app.py")
     server = serve(
-        "who:identity", *LOCAL, *words, "--pythonpath", open_site, cwd=open_site, ready=False
-    )
+        "app:app", *LOCAL, "--preload", "--chdir", "closed", "-u", "nobody", "-g", "nogroup",
+        cwd=open_site,
+    )  # fmt: skip
+    assert server.get("/cwd") == (200, str(closed).encode())
+
+
+@AS_ROOT
+def test_a_worker_that_cannot_be_who_it_should_does_not_start(
+    serve: Serve, open_site: Path
+) -> None:
+    server = serve("app:app", *LOCAL, "-u", "4711", "--initgroups", cwd=open_site, ready=False)
     assert server.wait() == 3
-    assert said in server.log.lines[-1]
+    assert "the groups of the user 4711 are not known, as it has no name" in server.log.lines[-1]
 
 
 DROP = """

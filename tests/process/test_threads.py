@@ -73,7 +73,7 @@ def test_a_worker_with_half_its_threads_stuck_is_replaced(
     server = serve("app:app", "-b", bind, "--threads", "4", "--request-timeout", "1", cwd=site)
     first = HeldRequest(server, site, name="a")
     assert first.answer().startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
-    server.wait_for(r"Request '/hold\?a' overran request_timeout: \d s in fastwsgi-\d")
+    server.wait_for(r"Request GET /hold\?a overran request_timeout: \d s in fastwsgi-\d")
     server.wait_for(r"os.open\(HERE / .*, os.O_RDONLY\)")
     assert ask(server).endswith(b"hello")
     assert len(server.workers) == 1

@@ -73,7 +73,7 @@ def test_the_client_gets_504_and_the_others_their_answers(
         stuck = str(server.workers[0]).encode()
         assert other.makefile("rb").read().endswith(b"\r\n\r\n" + stuck)
     server.wait_for(rf"\[CRITICAL\] WORKER TIMEOUT \(pid:{stuck.decode()}\)")
-    server.wait_for(rf"Error handling request '/hold': it took longer than {limit[1]} seconds")
+    server.wait_for(rf"RequestTimeout: it took longer than {limit[1]} seconds")
     server.wait_for(rf"\[{stuck.decode()}\] \[INFO\] Worker exiting")
     assert server.get("/pid") == (200, str(server.workers[1]).encode())
     assert server.log.count("WORKER TIMEOUT") == 1

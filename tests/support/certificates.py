@@ -7,12 +7,14 @@ import functools
 import os
 import socket
 import ssl
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 
-from fastwsgi.net.tls import Certificate, Endpoint
+from fastwsgi.net.tls import Certificate, Customise, Endpoint
 
 ENOUGH = 1 << 20  # bytes encrypted and not taken by the kernel from which a client may send no more
 
@@ -28,6 +30,9 @@ class Pair:
     @property
     def options(self) -> list[str]:
         return ["--certfile", self.certfile, "--keyfile", self.keyfile]
+
+    def certificate(self, setting: str) -> Certificate:
+        return Certificate(setting, self.certfile, self.keyfile)
 
 
 class Authority:
@@ -74,11 +79,30 @@ def client_context() -> ssl.SSLContext:
     return authority().context()
 
 
-def make_endpoint(folder: Path) -> Endpoint:
-    """The TLS of a server called localhost, for servers built inside a test."""
-    pair = authority().issue(folder, "localhost")
-    certificate = Certificate("certfile", pair.certfile, pair.keyfile)
-    return Endpoint(certificate, {}, ca_certs=None, cert_reqs=0, ciphers=None, customise=None)
+@functools.cache
+def localhost() -> Pair:
+    """The certificate of a server called localhost, as long as nobody changes it."""
+    return authority().issue(Path(tempfile.mkdtemp(prefix="certificates-")), "localhost")
+
+
+def make_endpoint(
+    pair: Pair | None = None,
+    names: Mapping[str, Pair] | None = None,
+    *,
+    ca_certs: str | None = None,
+    cert_reqs: int = 0,
+    ciphers: str | None = None,
+    customise: Customise | None = None,
+) -> Endpoint:
+    """The TLS of a server, for servers built inside a test; it is called localhost unless said."""
+    return Endpoint(
+        (pair or localhost()).certificate("certfile"),
+        {name: found.certificate("sni") for name, found in (names or {}).items()},
+        ca_certs=ca_certs,
+        cert_reqs=cert_reqs,
+        ciphers=ciphers,
+        customise=customise,
+    )
 
 
 class TlsSocket:

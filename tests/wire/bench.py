@@ -10,7 +10,7 @@ from tests.wire import apps
 from tests.wire.corpus import Case
 from tests.wire.recorder import Recorder
 
-ERROR_LOG = logging.getLogger("fastwsgi.error")
+ERROR_LOG = logging.getLogger("gunicorn.error")
 
 
 class LogTap(logging.Handler):
