@@ -323,17 +323,18 @@ def logger_class(value: object) -> str | type:
     return value if isinstance(value, type) else string(value)
 
 
-def syslog_address(value: object) -> str:
-    """An address of a form that `parse_syslog_address` knows."""
-    address = string(value)
-    parse_syslog_address(address)
+def syslog_address(value: object) -> str | None:
+    """An address of a form that `parse_syslog_address` knows; None for the usual one."""
+    address = optional_string(value)
+    if address is not None:
+        parse_syslog_address(address)
     return address
 
 
-def syslog_facility(value: object) -> str:
-    """A facility of syslog by its name."""
-    name = string(value).lower()
-    if name not in FACILITIES:
+def syslog_facility(value: object) -> str | None:
+    """A facility of syslog by its name; None for the usual one."""
+    name = optional_string(value)
+    if name is not None and name.lower() not in FACILITIES:
         raise ValueError(f"takes one of {', '.join(FACILITIES)}, not {value!r}")
     return name
 

@@ -84,7 +84,7 @@ def parse_statsd_address(address: str) -> Peer:
         if not path:
             raise ConfigError(f"statsd address {address!r}: write unix://PATH")
         return path
-    return host_and_port("statsd", address, STATSD_PORT, "localhost")
+    return host_and_port("statsd", address, STATSD_PORT, "0.0.0.0")
 
 
 def host_and_port(what: str, text: str, port: int, host: str) -> tuple[str, int]:

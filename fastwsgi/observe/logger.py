@@ -29,7 +29,11 @@ from typing import Any, ClassVar, Final, TextIO
 
 from fastwsgi._line import escape
 from fastwsgi.observe.access_log import MISSING, OnDone, apache_time, basic_user
-from fastwsgi.observe.destinations import FACILITIES, parse_syslog_address
+from fastwsgi.observe.destinations import (
+    FACILITIES,
+    default_syslog_address,
+    parse_syslog_address,
+)
 from fastwsgi.observe.logs import (
     ACCESS,
     ALIASES,
@@ -354,8 +358,9 @@ class Logger:
         prefix = cfg.syslog_prefix or (cfg.proc_name or cfg.wsgi_app or "fastwsgi").replace(
             ":", "."
         )
-        kind, address = parse_syslog_address(cfg.syslog_addr)
-        handler = SyslogHandler(address, FACILITIES[cfg.syslog_facility.lower()], kind)
+        kind, address = parse_syslog_address(cfg.syslog_addr or default_syslog_address())
+        facility = FACILITIES[(cfg.syslog_facility or "user").lower()]
+        handler = SyslogHandler(address, facility, kind)
         handler.setFormatter(logging.Formatter(f"gunicorn.{prefix}.{name}: {fmt}"))
         mark(handler)
         log.addHandler(handler)

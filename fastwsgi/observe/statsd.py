@@ -39,8 +39,8 @@ class Statsd(Logger):
         """Log, and send, as the settings `cfg` say from now on."""
         super().setup(cfg)
         self._hang_up()
-        self.prefix = re.sub(r"^(.+[^.]+)\.*$", r"\g<1>.", cfg.statsd_prefix)
-        self.dogstatsd_tags: str = cfg.dogstatsd_tags
+        self.prefix = re.sub(r"^(.+[^.]+)\.*$", r"\g<1>.", cfg.statsd_prefix or "")
+        self.dogstatsd_tags: str | None = cfg.dogstatsd_tags
         self._tail = f"|#{self.dogstatsd_tags}" if self.dogstatsd_tags else ""
         self.sock = self._find(cfg.statsd_host)
 

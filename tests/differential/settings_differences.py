@@ -105,6 +105,10 @@ STRICTER: Final = (
     Stricter("raw_env", "takes NAME=VALUE", LATER),
     Stricter("tmp_upload_dir", "takes a folder", LATER),
     Stricter("worker_tmp_dir", "takes a folder", LATER),
+    Stricter("logger_class", "takes a string", LATER),
+    Stricter("syslog_addr", "syslog address", LATER),
+    Stricter("syslog_facility", "takes one of", LATER),
+    Stricter("statsd_host", "statsd address", "gunicorn sends nothing there, and does not say so"),
     Stricter("access_log_format", "takes a string", LATER),
     Stricter("loglevel", "takes one of|takes a string", "gunicorn takes an unknown level for info"),
     Stricter(

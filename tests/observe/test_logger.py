@@ -144,7 +144,7 @@ def test_addresses_of_syslog(given: str, found: object) -> None:
     [
         ("localhost:1", ("localhost", 1)),
         ("STATSD", ("statsd", 8125)),
-        (":9", ("localhost", 9)),
+        (":9", ("0.0.0.0", 9)),
         ("[::1]:2", ("::1", 2)),
         ("unix:///run/s", "/run/s"),
         ("unix:s", "s"),

@@ -14,7 +14,6 @@ from fastwsgi.config.checks import (
     optional_file,
     optional_string,
     statsd_address,
-    string,
     syslog_address,
     syslog_facility,
 )
@@ -157,14 +156,14 @@ class Logging:
         text="Where to send metrics in statsd's protocol: HOST:PORT or unix://PATH.",
     )
     dogstatsd_tags = Setting(
-        string,
+        optional_string,
         "",
         "--dogstatsd-tags",
         metavar="TAGS",
         text="Tags that Datadog's statsd gets with each metric: NAME:VALUE, with commas between them.",
     )
     statsd_prefix = Setting(
-        string,
+        optional_string,
         "",
         "--statsd-prefix",
         metavar="STRING",
