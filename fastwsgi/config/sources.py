@@ -30,7 +30,7 @@ from fastwsgi.config import cli, files
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
-from fastwsgi.gunicorn.stand_in import standing_in
+from fastwsgi.gunicorn.stand_in import name_given, standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES: Final = ("GUNICORN_CMD_ARGS", "FASTWSGI_CMD_ARGS")
@@ -138,7 +138,7 @@ class Sources:
         self.warnings = list(self._lasting_warnings)
         above = [*environment_settings(self._environ), *self._layers]
         location = self._config_file(above)
-        file = self._known(files.read(location)) if location else []
+        file = self._file(location) if location else []
         said = [*self._application, *file, *above]
         # A PORT that is none is no mistake where nobody asks for it.
         names = {name for _, layer in said for name in layer}
@@ -154,6 +154,16 @@ class Sources:
             if layer.get("config"):
                 return str(layer["config"])
         return next((name for name in self._default_files if os.path.isfile(name)), None)
+
+    def _file(self, location: str) -> list[Layer]:
+        """What a configuration file says, by its names and, of the server's name, by gunicorn's."""
+        known = self._known(files.read(location))
+        name = name_given()
+        return (
+            known
+            if name is None
+            else [(f"{location}, gunicorn.SERVER", {"server_header": name}), *known]
+        )
 
     def _known(self, file: files.File) -> list[Layer]:
         """What of a configuration file is a setting; warns of what was probably meant as one."""

@@ -38,3 +38,13 @@ def standing_in() -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError):  # somebody has replaced the list
             sys.meta_path.remove(finder)
+
+
+def name_given() -> str | None:
+    """What a configuration file has made of `gunicorn.SERVER` or SERVER_SOFTWARE, to be sent as Server.
+
+    None where nobody has changed them, in this package or in an installed gunicorn.
+    """
+    module = sys.modules.get(NAME)
+    names = (getattr(module, attribute, NAME) for attribute in ("SERVER", "SERVER_SOFTWARE"))
+    return next((name for name in names if not str(name).startswith(NAME)), None)

@@ -1,5 +1,6 @@
 """gunicorn's names where gunicorn is not installed."""
 
+import http.client
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,27 @@ def test_a_hook_that_is_named_finds_them(program: Program, site: Path) -> None:
     (site / "gunicorn.conf.py").write_text("bind = '127.0.0.1:0'\nwhen_ready = 'hooks.ready'\n")
     with program("from fastwsgi.__main__ import main; main()", "app:app") as server:
         server.wait_for("hooked")
+
+
+@pytest.mark.parametrize(
+    ("said", "header"),
+    [
+        ("gunicorn.SERVER = 'nothing special'", "nothing special"),
+        ("gunicorn.SERVER_SOFTWARE = ''", None),
+        ("gunicorn.SERVER = 'x'\nserver_header = 'y'", "y"),
+        ("", "fastwsgi"),
+    ],
+)
+def test_a_file_that_renames_the_server(
+    said: str, header: str | None, program: Program, site: Path
+) -> None:
+    (site / "gunicorn.conf.py").write_text(f"import gunicorn\nbind = '127.0.0.1:0'\n{said}\n")
+    with program("from fastwsgi.__main__ import main; main()", "app:app") as server:
+        client = http.client.HTTPConnection(server.host, server.port)
+        client.request("GET", "/", headers={"Connection": "close"})
+        with client.getresponse() as response:
+            assert response.getheader("Server") == header
+        client.close()
 
 
 LOGGING = """
