@@ -63,13 +63,6 @@ OTHERWISE: Final = (
     Otherwise("accesslog", lambda path: path or None, "no name is no file"),
     Otherwise("errorlog", lambda path: path or None, "no name is no file"),
     Otherwise(
-        "statsd_host",
-        lambda address: (
-            ["localhost", *address[1:]] if address and address[0] == "0.0.0.0" else address
-        ),
-        "no host is this one",
-    ),
-    Otherwise(
         "control_socket",
         lambda path: None if path and path.endswith("/.gunicorn/gunicorn.ctl") else path,
         "there is none unless asked for, and none yet",
