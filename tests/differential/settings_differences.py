@@ -83,7 +83,6 @@ STRICTER: Final = (
     Stricter("syslog_addr", "syslog address|takes a string", LATER),
     Stricter("syslog_facility", "takes one of|takes a string", LATER),
     Stricter("statsd_host", "statsd address", LATER),
-    Stricter("statsd_prefix", "takes a string", LATER),
     Stricter("user", "takes 0 or more", LATER),
     Stricter("group", "takes 0 or more", LATER),
     Stricter("cert_reqs", "takes 0 to 2", LATER),
