@@ -63,13 +63,6 @@ OTHERWISE: Final = (
     Otherwise("accesslog", lambda path: path or None, "no name is no file"),
     Otherwise("errorlog", lambda path: path or None, "no name is no file"),
     Otherwise(
-        "statsd_host",
-        lambda address: (
-            ["localhost", *address[1:]] if address and address[0] == "0.0.0.0" else address
-        ),
-        "no host is this one",
-    ),
-    Otherwise(
         "control_socket",
         lambda path: None if path and path.endswith("/.gunicorn/gunicorn.ctl") else path,
         "there is none unless asked for, and none yet",
@@ -90,7 +83,6 @@ STRICTER: Final = (
     Stricter("syslog_addr", "syslog address|takes a string", LATER),
     Stricter("syslog_facility", "takes one of|takes a string", LATER),
     Stricter("statsd_host", "statsd address", LATER),
-    Stricter("statsd_prefix", "takes a string", LATER),
     Stricter("user", "takes 0 or more", LATER),
     Stricter("group", "takes 0 or more", LATER),
     Stricter("cert_reqs", "takes 0 to 2", LATER),
