@@ -66,7 +66,7 @@ from fastwsgi._parser cimport (
     reset_chunks,
     reset_head,
 )
-from fastwsgi._tls cimport Transport
+from fastwsgi._tls cimport RECORD, Transport
 from fastwsgi._writer cimport (
     HeadWriter,
     Output,
@@ -1258,26 +1258,29 @@ cdef class Connection(Exchange):
                 break
         return GO_ON if self.pending is None else WAIT
 
-    # Encrypt some of what is pending. Nothing else is sent before it.
+    # Encrypt some of what is pending, for one send. Nothing else is sent before it.
     cdef int seal(self) except -1:
         cdef Transport tls = self.tls
         cdef bytes piece
+        cdef list parts = []
         cdef int64_t left = SEALED
         cdef int flow = GO_ON
         self.busy += 1
         tls.acquire()
         try:
             while left > 0 and self.pending is not None and not (<Segment>self.pending[0]).sealed:
-                piece = self.cut_piece(left)
+                piece = self.cut_piece(min(left, <int64_t>RECORD))
                 if piece is None:
                     flow = GONE
                     break
                 left -= PyBytes_GET_SIZE(piece)
                 tls.seal(piece)
+                parts.append(tls.take())
         except OSError:
             flow = GONE
         finally:
-            self.queue_sealed(tls.take())
+            parts.append(tls.take())
+            self.queue_sealed(b"".join(parts))
             tls.release()
             self.busy -= 1
         return flow

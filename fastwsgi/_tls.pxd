@@ -3,6 +3,10 @@
 from cpython.pythread cimport PyThread_type_lock
 
 
+cdef enum:
+    RECORD = 16384                    # the most that one record holds (RFC 8446 5.1)
+
+
 cdef class Transport:
     cdef object endpoint              # what `net.tls.Endpoint` does for it
     cdef object session               # ssl.SSLObject
@@ -18,7 +22,8 @@ cdef class Transport:
     # Decrypt all that `received`, and what came before it, is good for. b"" where none of that was for the application.
     # Raises OSError (ssl.SSLError) for what is no TLS, or not the client's.
     cdef bytes open(self, bytes received)
-    # Encrypt `piece`; `take` has the outcome. Raises OSError.
+    cdef int read_into(self, list parts) except -1
+    # Encrypt `piece`, of at most RECORD bytes; `take` has the outcome. Raises OSError.
     cdef int seal(self, bytes piece) except -1
     # What is to be sent: of `seal`, or of the protocol's own; b"" for nothing.
     cdef bytes take(self)

@@ -5,12 +5,14 @@ waits. The handshake has no step of its own: OpenSSL goes on with it whenever th
 has to say stands in the outgoing BIO, as do a key update, a session ticket or an alert.
 
 Laws: whatever was received is decrypted at once, as far as it goes, so nothing hides in the BIO that no event of the
-socket would announce. OpenSSL's calls release the GIL, and a session bears only one of them at a time: an application
-may read in one thread and write in another, so each call is made under the lock of its connection. Nothing here
-imports ssl: a worker without TLS has this module, too.
+socket would announce. A BIO never shrinks, so no more than a record or two passes through it at a time. OpenSSL's calls
+release the GIL, and a session bears only one of them at a time: an application may read in one thread and write in
+another, so each call is made under the lock of its connection. Nothing here imports ssl: a worker without TLS has this
+module, too.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.pythread cimport (
     NOWAIT_LOCK,
     PyThread_acquire_lock,
@@ -21,7 +23,6 @@ from cpython.pythread cimport (
 )
 
 cdef enum:
-    RECORD = 16384                    # the most that one record holds (RFC 8446 5.1)
     WANT_READ = 2                     # ssl.SSL_ERROR_WANT_READ
 
 
@@ -56,26 +57,33 @@ cdef class Transport:
         return 0
 
     cdef bytes open(self, bytes received):
-        cdef bytes plain = b""
-        cdef list more = None
-        self.incoming.write(received)
-        while self.incoming.pending:
+        cdef list parts = []
+        if PyBytes_GET_SIZE(received) <= RECORD:
+            self.incoming.write(received)
+            self.read_into(parts)
+        else:
+            whole = memoryview(received)
+            for start in range(0, PyBytes_GET_SIZE(received), RECORD):
+                self.incoming.write(whole[start:start + RECORD])
+                self.read_into(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return b"".join(parts)
+
+    # Decrypt the records that are complete.
+    cdef int read_into(self, list parts) except -1:
+        while self.incoming.pending and not self.ended:
             try:
                 part = self.session.read(RECORD)
             except OSError as error:
                 if error.errno != WANT_READ:
                     raise
-                break
-            if not part:
-                self.ended = True
-                break
-            if not plain:
-                plain = part
-            elif more is None:
-                more = [plain, part]
+                return 0
+            if part:
+                parts.append(part)
             else:
-                more.append(part)
-        return plain if more is None else b"".join(more)
+                self.ended = True
+        return 0
 
     cdef int seal(self, bytes piece) except -1:
         self.session.write(piece)

@@ -171,7 +171,12 @@ def test_one_thread_may_read_while_another_writes(endpoint: Watching) -> None:
             client.receive()
             server.turn(0)
         assert client.responses[0].body == answer
-        server.until(lambda: bool(digests), "the body to be read")
+
+        def is_read() -> bool:
+            client.socket.flush()
+            return bool(digests)
+
+        server.until(is_read, "the body to be read")
         assert digests == [hashlib.sha1(body).hexdigest()]
         assert endpoint.sessions[0].most == 1, "two threads were in OpenSSL at once"
         client.close()
