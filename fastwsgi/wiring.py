@@ -26,12 +26,12 @@ from fastwsgi.net.listener import Listener
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.access_log import both
 from fastwsgi.observe.error_stream import ErrorStream
+from fastwsgi.observe.logger import Logger
 from fastwsgi.observe.logs import ERROR, Log
 from fastwsgi.observe.reports import Reports
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
-    from fastwsgi.observe.logger import Logger
     from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
@@ -327,7 +327,7 @@ def open_spool(folder: str | None) -> BinaryIO:
 
 def access_log(settings: Settings, log: Logger | None) -> OnDone | None:
     """Return what to call after each response, or None where nobody is to be told."""
-    if log is None:
+    if log is None or (type(log) is Logger and not log.access_log_enabled):
         return None
     from fastwsgi.observe.finished import listener
 
