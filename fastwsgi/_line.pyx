@@ -127,7 +127,8 @@ cdef class Line:
             found = PyDict_GetItemWithError(environ, "RAW_URI")
             return self.put_object(out, None if found == NULL else str(<object>found).partition("?")[0])
         if piece.kind == STATUS:
-            return put_escaped(out, exchange.status, 3, self.json)
+            value = exchange.status  # None where the client was gone before there was one
+            return self.put_missing(out) if value is None else put_escaped(out, value, 3, self.json)
         if piece.kind == BYTES:
             return put_number(out, exchange.body_bytes)
         if piece.kind == WAITED:

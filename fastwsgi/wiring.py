@@ -28,6 +28,7 @@ from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.access_log import both
 from fastwsgi.observe.error_stream import ErrorStream
+from fastwsgi.observe.logger import Logger
 from fastwsgi.observe.logs import ERROR, Log
 from fastwsgi.observe.reports import Reports
 
@@ -419,7 +420,7 @@ def open_spool(folder: str | None) -> BinaryIO:
 
 def access_log(settings: Settings, log: Logger | None) -> OnDone | None:
     """Return what to call after each response, or None where nobody is to be told."""
-    if log is None:
+    if log is None or (type(log) is Logger and not log.access_log_enabled):
         return None
     from fastwsgi.observe.finished import listener
 

@@ -33,7 +33,7 @@ MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noq
 
 
 class Finished(Protocol):
-    """What an exchange offers when it is over.
+    """What an exchange offers when it is over; None for status and headers that there never were.
 
     `duration` is in seconds; `waited` in milliseconds, the part of it until a thread was free.
     """
@@ -41,9 +41,9 @@ class Finished(Protocol):
     @property
     def environ(self) -> Mapping[str, Any]: ...
     @property
-    def status(self) -> str: ...
+    def status(self) -> str | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, str]]: ...
+    def headers(self) -> Sequence[tuple[str, str]] | None: ...
     @property
     def body_bytes(self) -> int: ...
     @property
@@ -128,7 +128,7 @@ def response_header(name: str) -> Piece:
 
     def atom(exchange: Finished) -> str | None:
         found = None
-        for key, value in exchange.headers:
+        for key, value in exchange.headers or ():
             if key.lower() == wanted:
                 found = value
         return found

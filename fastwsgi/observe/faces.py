@@ -77,7 +77,7 @@ class Response:
         self.sent = 0
         if exchange is not None and exchange.status is not None:
             self.status = exchange.status
-            self.headers = list(exchange.headers)
+            self.headers = list(exchange.headers or ())
             self.sent = exchange.body_bytes
 
     @property

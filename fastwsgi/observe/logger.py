@@ -24,8 +24,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
-from typing import Any, ClassVar, Final, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TextIO
 
 from fastwsgi._line import escape
 from fastwsgi.observe.access_log import MISSING, OnDone, apache_time, basic_user
@@ -46,6 +45,9 @@ from fastwsgi.observe.logs import (
     open_log,
     reopen_handler,
 )
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 SYSLOG_FACILITIES: Final = FACILITIES
 
@@ -201,7 +203,7 @@ class Logger:
             "u": self._get_user(environ) or MISSING,
             "t": self.now(),
             "r": " ".join(str(part) for part in line) if any(line) else MISSING,
-            "s": status,
+            "s": MISSING if status is None else status,
             "m": environ.get("REQUEST_METHOD", MISSING),
             "U": environ.get("PATH_INFO", MISSING),
             "q": environ.get("QUERY_STRING", MISSING),

@@ -10,12 +10,14 @@ import logging
 import re
 import socket
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastwsgi.observe.access_log import Finished
 from fastwsgi.observe.destinations import Peer
 from fastwsgi.observe.logger import Logger
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 METRIC_VAR: Final = "metric"
 VALUE_VAR: Final = "value"

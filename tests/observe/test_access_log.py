@@ -18,7 +18,7 @@ import pytest
 from fastwsgi._line import escape
 from fastwsgi.config.sections.logs import ACCESS_LOG_FORMAT
 from fastwsgi.errors import ConfigError
-from fastwsgi.observe.access_log import OnDone, compile_format
+from fastwsgi.observe.access_log import OnDone, compile_format, json_line
 from fastwsgi.observe.finished import listener
 from fastwsgi.observe.logger import Logger
 from fastwsgi.observe.logs import ACCESS
@@ -42,8 +42,10 @@ ENVIRON = {
 @dataclass
 class Exchange:
     environ: dict[str, Any] = field(default_factory=lambda: dict(ENVIRON))
-    status: str = "200 OK"
-    headers: list[tuple[str, str]] = field(default_factory=lambda: [("X-Out", "1"), ("x-out", "2")])
+    status: str | None = "200 OK"
+    headers: list[tuple[str, str]] | None = field(
+        default_factory=lambda: [("X-Out", "1"), ("x-out", "2")]
+    )
     body_bytes: int = 12
     duration: float = 2.003004
     waited: int = 5
@@ -151,6 +153,12 @@ def test_a_malformed_format_is_refused(format: str) -> None:
     with pytest.raises(ConfigError, match="access_log_format") as caught:
         compile_format(format)
     assert "\n" not in str(caught.value)
+
+
+def test_a_client_that_was_gone_before_the_head_has_a_line() -> None:
+    gone = Exchange(status=None, headers=None)
+    assert compile_format("%(s)s %(s)5s %({x}o)s %(m)s")(gone) == "-     - - GET"
+    assert '"status": null' in json_line()(gone)
 
 
 def test_only_the_atoms_of_the_format_are_computed() -> None:
@@ -372,14 +380,17 @@ def test_a_logger_class_with_access_of_its_own_is_called_for_every_request(make:
 
 
 @pytest.mark.parametrize("format", [ACCESS_LOG_FORMAT, "%(D)s %(L)s %(M)s %(T)s %(b)s %(p)s"])
+@pytest.mark.parametrize("status", ["200 OK", None])
 @pytest.mark.parametrize(
     "environ", [ENVIRON, {"HTTP_AUTHORIZATION": "Basic YW5uOng=", **ENVIRON}, {}]
 )
 def test_both_ways_write_the_same_line(
-    make: Make, path: Path, format: str, environ: dict[str, Any]
+    make: Make, path: Path, format: str, environ: dict[str, Any], status: str | None
 ) -> None:
     log = make(accesslog=str(path), access_log_format=format)
-    exchange = Exchange(environ={**environ, "REMOTE_ADDR": "192.0.2.1"})
+    sent = 12 if status else 0
+    environ = {**environ, "REMOTE_ADDR": "192.0.2.1"}
+    exchange = Exchange(environ=environ, status=status, body_bytes=sent)
     call = on_done(log, format)
     call(exchange)
     log.access_log.addFilter(lambda record: True)
