@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from mmap import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fastwsgi._body import RequestBody
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fastwsgi.observe.logger import Logger
     from fastwsgi.observe.request_hooks import RequestHooks
 
+ENOUGH_MEMORY = 1 << 24  # bytes, for a request or two
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
 
@@ -448,8 +450,17 @@ def reporter(
 
     def report(environ: dict[str, Any], error: BaseException | str) -> None:
         reports.application_error(environ, error)
-        if isinstance(error, MemoryError) and on_worn_out is not None:
+        if isinstance(error, MemoryError) and on_worn_out is not None and is_exhausted():
             reports.out_of_memory()
             on_worn_out()
 
     return report
+
+
+def is_exhausted() -> bool:
+    """Whether the process gets hardly any memory, and not only less than somebody wanted at once."""
+    try:
+        mmap(-1, ENOUGH_MEMORY).close()
+    except OSError:
+        return True
+    return False

@@ -12,7 +12,7 @@
 /whoami  the process and the query
 /spin    never returns
 /deaf    never returns, whatever is raised in it
-/hog     keeps as many bytes as the query says, for ever
+/hog     keeps as many bytes as the query says, for ever, as a leak would: little by little
 /orphans leaves as many processes without a parent as the query says, which exit with 0 to 255; their number
 /slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
@@ -125,7 +125,8 @@ def leave_orphans(environ: Environ) -> Iterable[bytes]:
 
 
 def hog(environ: Environ) -> Iterable[bytes]:
-    KEPT.append(b"x" * int(environ["QUERY_STRING"]))
+    for _ in range(int(environ["QUERY_STRING"]) // MEBIBYTE):
+        KEPT.append(b"x" * MEBIBYTE)
     return [GREETING]
 
 
@@ -133,6 +134,7 @@ def read_all(stream: Any) -> int:
     return sum(map(len, iter(lambda: stream.read(BLOCK), b"")))
 
 
+MEBIBYTE: Final = 1 << 20
 KEPT: Final[list[bytes]] = []
 ONE_BLOCK: Final = b"a" * LARGE
 BLOCKS: Final = (b"a" * BLOCK,) * (LARGE // BLOCK)
