@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
@@ -197,6 +199,58 @@ def test_what_cannot_be_read_is_refused_with_its_line(
         translate(write(tmp_path, text))
     assert caught.value.exit_code == 1
     assert str(tmp_path / "uwsgi.ini") in str(caught.value) or "itself" in message
+
+
+NAMES = st.sampled_from(
+    [
+        *RULES,
+        "for",
+        "for-times",
+        "endfor",
+        "if-env",
+        "if-not-dir",
+        "if-opt",
+        "endif",
+        "ini",
+        "set-ph",
+    ]
+)
+VALUES = st.lists(
+    st.sampled_from(
+        [
+            "1",
+            "%k",
+            "%(x)",
+            "$(A)",
+            "a b",
+            "/a:b",
+            ":80",
+            ",c,k",
+            "%(_)",
+            "x=1",
+            "'\"\\",
+            "{a}",
+            "é",
+            "%d",
+        ]
+    ),
+    max_size=3,
+).map("".join)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(lines=st.lists(st.tuples(NAMES, VALUES), max_size=6))
+def test_whatever_stands_there_becomes_python_or_is_refused(
+    lines: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    text = "[uwsgi]\n" + "".join(f"{name} = {value}\n" for name, value in lines)
+    try:
+        source = translate(write(tmp_path, text))
+    except ConfigError:
+        return
+    compile(source, "fastwsgi.conf.py", "exec")
 
 
 def test_includes_and_sections(tmp_path: Path) -> None:
