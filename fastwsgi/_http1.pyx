@@ -10,12 +10,17 @@ A dispatcher may have the exchange run elsewhere, in a thread or greenlet. Until
 RUNNING and all but its own: the reactor notes what events it misses and does nothing else. Handing back costs the
 reactor nothing where everything is sent and nothing was missed; otherwise the connection goes on `returned`.
 
+With TLS two things are different: what was received is decrypted before it is used (`take_in`), and everything that is
+to be sent becomes pending and is encrypted a piece at a time (`seal`), in front of which nothing is sent. The handshake
+is the first bytes that are decrypted; the connection is IDLE meanwhile.
+
 Laws: everything a connection is doing is its `state`, and `ALLOWED` says which may follow which. The scratch buffer
 belongs to the connection whose event is being handled and is empty in between. The GIL is the lock: what runs elsewhere
-touches the connection only in calls that neither release it nor run Python code, but for `on_done` and the polls of
-`wait`. An idle connection owns no buffer. After
-a refusal nothing more is parsed: the answer is sent, the sending side is closed, what still arrives is thrown away for
-a while, then the socket is closed (RFC 9112 9.6). A response that could not be completed never ends like one that was.
+touches the connection only in calls that neither release it nor run Python code, but for `on_done`, the polls of
+`wait`, and OpenSSL; while that is at work the connection is `busy`, and neither cut off nor closed. An idle connection
+owns no buffer. After a refusal nothing more is parsed: the answer is sent, the sending side is closed, what still
+arrives is thrown away for a while, then the socket is closed (RFC 9112 9.6). A response that could not be completed
+never ends like one that was.
 
     IDLE          nothing received since the last answer
     READING_HEAD  part of a head is here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -132,7 +133,7 @@ class Client:
         """More bytes; b"" at the end, clean or by a reset."""
         try:
             data = self.socket.recv(RECEIVE)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):  # of TLS: without close_notify
             data = b""
         self.ended = not data
         return data
@@ -166,7 +167,7 @@ class Client:
         """Whether the connection takes another request; a closed one must be empty to the end."""
         try:
             self.send("/plain")
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.ended = True
         if not self.ended:
             self.pending += self._receive()

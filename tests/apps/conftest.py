@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,8 @@ import pytest
 
 from tests.apps.client import Client
 from tests.apps.examples import DJANGO, django_environment, prepare_django, running
-from tests.support.models import MODELS, Model
+from tests.support.certificates import client_context, localhost
+from tests.support.models import MODELS, THREADS, Model
 from tests.support.server import PATIENCE, ServerProcess, environment
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +76,11 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.close()
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=str)
+# Threads, as there TLS has the most to get wrong.
+TLS = replace(THREADS, name="threads-tls", options=(*THREADS.options, *localhost().options))
+
+
+@pytest.fixture(scope="module", params=[*MODELS, TLS], ids=str)
 def model(request: pytest.FixtureRequest) -> Model:
     return cast(Model, request.param)
 
@@ -88,8 +94,17 @@ def hostile(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield server
 
 
+def speak(connection: socket.socket, model: Model) -> socket.socket:
+    """The connection, with TLS on it where that is what the server of the model speaks."""
+    if model is not TLS:
+        return connection
+    return client_context().wrap_socket(connection, server_hostname="localhost")
+
+
 @pytest.fixture(params=["tcp", "unix"])
-def connect(hostile: ServerProcess, request: pytest.FixtureRequest) -> Iterator[Connect]:
+def connect(
+    hostile: ServerProcess, model: Model, request: pytest.FixtureRequest
+) -> Iterator[Connect]:
     """Opens connections to the fixture applications over either transport."""
     opened: list[Client] = []
 
@@ -100,7 +115,7 @@ def connect(hostile: ServerProcess, request: pytest.FixtureRequest) -> Iterator[
             client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             client.settimeout(PATIENCE)
             client.connect(unix_path(hostile))
-        opened.append(Client(client))
+        opened.append(Client(speak(client, model)))
         return opened[-1]
 
     yield connect

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.apps.client import Client
-from tests.apps.conftest import Connect
+from tests.apps.conftest import TLS, Connect, speak
 from tests.support.models import INLINE, Model
 from tests.support.server import ServerProcess
 
@@ -27,7 +27,7 @@ def test_wsgi_variables(client: Client, model: Model) -> None:
         "multithread": model is not INLINE,
         "multiprocess": False,
         "run_once": False,
-        "url_scheme": "http",
+        "url_scheme": "https" if model is TLS else "http",
         "input_terminated": True,
     }
 
@@ -75,8 +75,8 @@ def test_request_variables(client: Client) -> None:
     assert environ["SERVER_SOFTWARE"].startswith("fastwsgi")
 
 
-def test_addresses_over_tcp(hostile: ServerProcess) -> None:
-    with hostile.connect() as connection:
+def test_addresses_over_tcp(hostile: ServerProcess, model: Model) -> None:
+    with speak(hostile.connect(), model) as connection:
         environ = environ_of(Client(connection), "/variables")
         assert environ["REMOTE_ADDR"] == "127.0.0.1"
         assert environ["REMOTE_PORT"] == str(connection.getsockname()[1])
@@ -87,4 +87,4 @@ def test_addresses_over_tcp(hostile: ServerProcess) -> None:
 def test_environ_is_the_applications_own(client: Client, connect: Connect) -> None:
     for each in (client, client, connect()):
         assert environ_of(each, "/change_environ") == []
-    assert environ_of(client, "/wsgi_variables")["url_scheme"] == "http"
+    assert environ_of(client, "/wsgi_variables")["url_scheme"].startswith("http")

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.apps.client import Client
-from tests.apps.conftest import Connect
+from tests.apps.conftest import Connect, speak
 from tests.apps.fixtures.bodies import LARGE, perform
+from tests.support.models import Model
 from tests.support.server import ServerProcess
 
 LINES = b"first\nsecond\r\n\nfourth without an end"
@@ -80,10 +81,16 @@ def test_142_methods_and_sizes(client: Client, body: bytes, operations: list[lis
     chunked=st.booleans(),
 )
 def test_142_any_sequence_of_operations(
-    hostile: ServerProcess, body: bytes, operations: list[list[Any]], cuts: list[int], chunked: bool
+    hostile: ServerProcess,
+    model: Model,
+    *,
+    body: bytes,
+    operations: list[list[Any]],
+    cuts: list[int],
+    chunked: bool,
 ) -> None:
     sent: dict[str, Any] = {"chunks": list(cut_up(body, cuts))} if chunked else {"body": body}
-    with Client(hostile.connect()) as client:
+    with Client(speak(hostile.connect(), model)) as client:
         assert_like_bytesio(client, body, operations, **sent)
 
 

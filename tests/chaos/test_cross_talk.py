@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.certificates import client_context
 from tests.support.loop import SteppedServer, Transport
 from tests.support.responses import ResponseReader
 
@@ -115,9 +116,7 @@ class Visitor(threading.Thread):
             for index in range(chance.randint(1, MOST))
         ]
         leaves = chance.random() < 0.2
-        with socket.socket(self.server.socket.family) as client:
-            client.settimeout(PATIENCE)
-            client.connect(self.server.socket.getsockname())
+        with self.connect() as client:
             data = b"".join(request_of(*request) for request in wanted)
             at_once = chance.random() < 0.5
             reader = ResponseReader(["POST"] * len(wanted))
@@ -135,6 +134,14 @@ class Visitor(threading.Thread):
                     assert received, "the stream ended"
                     reader.feed(received)
                 self.check(reader, index, request)
+
+    def connect(self) -> socket.socket:
+        client = socket.socket(self.server.socket.family)
+        client.settimeout(PATIENCE)
+        client.connect(self.server.socket.getsockname())
+        if self.server.transport == "tls":
+            return client_context().wrap_socket(client, server_hostname="localhost")
+        return client
 
     def check(self, reader: ResponseReader, index: int, request: tuple[str, str, bytes]) -> None:
         response = reader.responses[index]

@@ -34,7 +34,7 @@ LEFT_OUT = ("bench", "chaos", "contract", "package")
 SELECTED = (
     "not million and not pathological and not large-bodies and not one_piece and not browser"
     " and not above-the-limit and not feeds_lose_nothing"  # see gentle.py
-    " and not ((test_corpus or apps) and (unix or threads or gevent))"
+    " and not ((test_corpus or apps) and (unix or threads or gevent or over_tls))"
     " and not test_gevent and not test_timeouts"
 )
 
