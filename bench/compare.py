@@ -82,6 +82,8 @@ class Comparison:
                 self.report.versions[server.name] = self.programs.version(server)
                 if server.name == "limit":
                     self.programs.compile_limit()
+                if server.model == "tls":
+                    self.programs.make_certificate()
             except ServerError as error:
                 self.fail(server.name, "", str(error))
 
@@ -101,7 +103,8 @@ class Comparison:
                 command = self.programs.command(server, port)
                 started = Running(server.name, command, port, self.cores.server)
                 running.append(stack.enter_context(started))
-                self.apply_load(started, self.workloads[0], WARM_UP)
+                asked = (workload for workload in self.workloads if workload.includes(server))
+                self.apply_load(started, next(asked), WARM_UP)
             except (ServerError, LoadError) as error:
                 self.fail(server.name, "", str(error))
         return running

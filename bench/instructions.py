@@ -33,7 +33,8 @@ WARM_UP = 200  # requests of each connection before the count begins
 PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
 MUST = {"hello": 9_000, "browser": 20_000}
 MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
-PYTHON = tuple(name for name in servers.NAMES if name != "limit")  # those that run /mark
+# Those that run /mark for a client without TLS.
+PYTHON = tuple(server.name for server in servers.TABLE[1:] if server.model != "tls")
 DUMPED = re.compile(r"^desc: Trigger: --dump-before=.*$", re.MULTILINE)
 PART = re.compile(r"^part: (\d+)$", re.MULTILINE)
 TOTAL = re.compile(r"^(?:totals|summary): (\d+)$", re.MULTILINE)

@@ -11,6 +11,7 @@ import argparse
 import json
 import select
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import workloads
 from answer import MalformedAnswerError, take_answer
+from probe import connect
 from workloads import Workload
 
 GRACE = 15.0  # seconds that a generator may take beyond its time
@@ -66,24 +68,24 @@ class Client:
     """One connection: sends a payload, reads all its answers, sends the next."""
 
     def __init__(
-        self, port: int, payloads: Sequence[bytes], depth: int, turn: int, tally: Tally
+        self, port: int, workload: Workload, payloads: Sequence[bytes], turn: int, tally: Tally
     ) -> None:
-        self.port, self.tally = port, tally
-        self.payloads, self.depth, self.turn = payloads, depth, turn
+        self.port, self.workload, self.tally = port, workload, tally
+        self.payloads, self.turn = payloads, turn
         self.received, self.unsent = bytearray(), b""
         self.waiting = 0
         self.started = 0.0
 
     def connect(self) -> None:
         """Opens the connection, anew when it had one, and sends. Raises OSError."""
-        self.socket = socket.create_connection(("127.0.0.1", self.port), GRACE)
+        self.socket = connect(self.port, self.workload)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.send_next()
 
     def send_next(self) -> None:
         self.turn = (self.turn + 1) % len(self.payloads)
-        self.waiting = self.depth
+        self.waiting = self.workload.depth
         self.received.clear()
         self.started = time.perf_counter()
         self.unsent = self.payloads[self.turn]
@@ -92,7 +94,7 @@ class Client:
     def send(self) -> None:
         try:
             self.unsent = self.unsent[self.socket.send(self.unsent) :]
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
             self.unsent = b""  # the next recv tells what became of the connection
@@ -102,14 +104,21 @@ class Client:
         if self.unsent:
             self.send()
         try:
-            data = self.socket.recv(1 << 18)
-        except BlockingIOError:
+            data = self.receive()
+        except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:
             self.tally.errors += 1
             return False
         self.received += data
         return self.take_answers(ended=not data) and bool(data)
+
+    def receive(self) -> bytes:
+        data = self.socket.recv(1 << 18)
+        if isinstance(self.socket, ssl.SSLSocket):
+            while self.socket.pending():  # of which epoll knows nothing
+                data += self.socket.recv(1 << 18)
+        return data
 
     def take_answers(self, *, ended: bool) -> bool:
         closes = False
@@ -148,7 +157,7 @@ def generate(port: int, workload: Workload, connections: int, seconds: float) ->
         begun = time.perf_counter()
         for number in range(connections):
             turn = number * len(payloads) // connections
-            open_client(Client(port, payloads, workload.depth, turn, tally))
+            open_client(Client(port, workload, payloads, turn, tally))
         while time.perf_counter() - begun < seconds:
             for fd, _ in poller.poll(0.1):
                 client = clients[fd]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 
 from answer import Answer, MalformedAnswerError, take_answer
@@ -34,15 +35,25 @@ def probe(port: int, workload: Workload) -> Finding:
         raise ProbeError(str(error)) from error
 
 
+def connect(port: int, workload: Workload) -> socket.socket:
+    """A connection that speaks what the workload speaks. Raises OSError."""
+    client = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    if workload.scheme == "http":
+        return client
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(client)
+
+
 def converse(port: int, workload: Workload) -> bool:
     """Sends some payloads one after another; False when the server ends the connection."""
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
+    with connect(port, workload) as client:
         return all(exchange(client, payload, workload) for payload in workload.payloads[:2] * 2)
 
 
 def streams(port: int, workload: Workload) -> bool:
     """Whether bytes of the body come before the application's pause, so before the whole answer."""
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
+    with connect(port, workload) as client:
         client.sendall(workload.paused)
         received = bytearray()
         while workload.body[:16] not in received:

@@ -39,7 +39,7 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A row of the table. `argv` may name {python}, {peers}, {limit} and {port}."""
+    """A row of the table. `argv` may name {python}, {peers}, {limit}, {port}, {certificate}, {key}."""
 
     name: str
     argv: tuple[str, ...]
@@ -47,7 +47,8 @@ class Server:
     """The distribution that has to be installed, and whose version is recorded."""
     peer: bool = False
     model: str = "inline"
-    """What runs the application: the event loop's own thread, a pool of threads, greenlets."""
+    """What runs the application: the event loop's own thread, a pool of threads, greenlets; or tls:
+    whatever runs it, that is what is spoken."""
     module: str = ""
     """What its interpreter has to be able to import, where a part of the server may be missing."""
 
@@ -66,6 +67,7 @@ GRANIAN = (
     *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
     *("--backpressure", "20000", "--no-access-log", "--no-ws", "--http1-pipeline-flush"),
 )
+TLS = ("--certfile", "{certificate}", "--keyfile", "{key}")
 BJOERN = "import bjoern; from apps import app; bjoern.run(app, '127.0.0.1', {port})"
 FASTPYSGI = "import fastpysgi; from apps import app; fastpysgi.run(app, '127.0.0.1', {port})"
 
@@ -120,6 +122,25 @@ TABLE = (
         model="gevent",
         module="gevent",
     ),
+    Server("fastwsgi-tls", (*FASTWSGI, *TLS), model="tls"),
+    Server("fastwsgi-threads-tls", (*FASTWSGI, "--threads", f"{THREADS}", *TLS), model="tls"),
+    Server(
+        "granian-tls",
+        (
+            *(*GRANIAN, "--blocking-threads", "1"),
+            *("--ssl-certificate", "{certificate}", "--ssl-keyfile", "{key}"),
+        ),
+        package="granian",
+        peer=True,
+        model="tls",
+    ),
+    Server(
+        "gunicorn-threads-tls",
+        (*GUNICORN, "-k", "gthread", "--threads", f"{THREADS}", *TLS),
+        package="gunicorn",
+        peer=True,
+        model="tls",
+    ),
 )
 NAMES = tuple(server.name for server in TABLE)
 
@@ -138,7 +159,7 @@ class Programs:
     peers: Path
     """Runs the peers, from their environment."""
     limit: Path
-    """limit.c, compiled here."""
+    """limit.c, compiled here. Beside it stand the certificate and the key of the TLS servers."""
 
     def version(self, server: Server) -> str:
         """The version of the server's distribution, "" where it has none.
@@ -174,12 +195,38 @@ class Programs:
         if done.returncode != 0:
             raise ServerError(f"not built: {last_line(done.stderr)}")
 
+    def make_certificate(self) -> None:
+        """Raises ServerError without openssl or when it complains."""
+        subject = ("-subj", "/CN=127.0.0.1", "-days", "365", "-nodes")
+        kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        files = ("-out", self.certificate, "-keyout", self.key)
+        self.certificate.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                ("openssl", "req", "-x509", *kind, *subject, *files),
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            raise ServerError("no certificate: openssl is missing, or failed") from None
+
+    @property
+    def certificate(self) -> Path:
+        return self.limit.with_name("certificate.pem")
+
+    @property
+    def key(self) -> Path:
+        return self.limit.with_name("key.pem")
+
     def command(self, server: Server, port: int) -> list[str]:
         values = {
             "python": self.python,
             "peers": self.peers,
             "limit": self.limit,
             "port": port,
+            "certificate": self.certificate,
+            "key": self.key,
         }
         return [word.format(**values) for word in server.argv]
 

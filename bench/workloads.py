@@ -45,6 +45,11 @@ class Workload:
     """A request for the same answer with a pause in it: a server has to send what came before."""
 
     @property
+    def scheme(self) -> str:
+        """How its addresses begin."""
+        return "https" if self.model == "tls" else "http"
+
+    @property
     def payloads(self) -> tuple[bytes, ...]:
         """What a client sends at once: `depth` requests, in turn."""
         return tuple(request * self.depth for request in self.requests)
@@ -181,6 +186,21 @@ TABLE = (
         apps.HELLO,
         model="gevent",
         pause=apps.PAUSE,
+    ),
+    Workload(
+        "tls-hello",
+        "bare GET over TLS",
+        (get("/"),),
+        apps.HELLO,
+        model="tls",
+        wanted={"gunicorn-threads-tls": 3},
+    ),
+    Workload(
+        "tls-body64k",
+        "answer of 64 KiB with a length, over TLS",
+        (get("/page"),),
+        apps.PAGE,
+        model="tls",
     ),
 )
 NAMES = tuple(workload.name for workload in TABLE)

@@ -38,7 +38,7 @@ def run(
             f"--duration={seconds}s",
             "--timeout=5s",
             f"--script={SCRIPT}",
-            f"http://127.0.0.1:{port}/",
+            f"{workload.scheme}://127.0.0.1:{port}/",
             "--",
             requests.name,
         ]

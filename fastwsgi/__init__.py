@@ -6,7 +6,11 @@ imports this package first, so it imports nothing itself.
 
 from __future__ import annotations
 
-__all__ = ["__version__", "run"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastwsgi.earlier import server
+
+__all__ = ["__version__", "run", "server"]
 
 __version__ = "0.1.0"
 
@@ -27,7 +31,18 @@ def run(
     called from the main thread, as the server takes the signals of the process.
     """
     # Here and not above: the server is a floor above what imports this package.
+    from fastwsgi.earlier import server  # noqa: PLC0415
     from fastwsgi.process.program import run_application  # noqa: PLC0415
 
     words = {"host": host, "port": port, "loglevel": loglevel, "workers": workers, **settings}
-    run_application(wsgi_app, {name: value for name, value in words.items() if value is not None})
+    given = {name: value for name, value in words.items() if value is not None}
+    run_application(wsgi_app, {**server.words(), **given}, server.warnings())
+
+
+def __getattr__(name: str) -> object:
+    """`server`, whose attributes `run` takes, as the earlier project of this name has it."""
+    if name == "server":
+        from fastwsgi.earlier import server  # noqa: PLC0415
+
+        return server
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

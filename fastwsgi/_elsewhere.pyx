@@ -76,7 +76,7 @@ cdef class Elsewhere(Caller):
 
     cdef bint cut_overdue(self, Runner runner, int64_t now) except -1:
         cdef Exchange exchange = runner.exchange
-        if exchange is None or now - runner.since < self.request_timeout or not exchange.in_app:
+        if exchange is None or now - runner.since < self.request_timeout or not exchange.in_app or exchange.busy:
             return False
         environ = exchange.environ
         runner.exchange = None

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, final
 
 from fastwsgi._exchange import EarlyHints
@@ -11,5 +11,14 @@ class Loan(EarlyHints): ...
 
 @final
 class EnvironBuilder:
-    def __init__(self, template: Mapping[str, Any]) -> None: ...
+    def __init__(
+        self,
+        template: Mapping[str, Any],
+        *,
+        secure_scheme_headers: Mapping[str, str],
+        forwarder_headers: Iterable[str],
+        header_map: str,
+        client_header: str | None,
+        find_client: Callable[[str, list[str]], tuple[str, str | None] | None] | None,
+    ) -> None: ...
     def learn(self, name: bytes) -> None: ...

@@ -11,6 +11,10 @@ fields in the same order, only what differs is set; its `Loan` says field by fie
 new version with every change (PEP 509), which tells whether it is untouched; from 3.14 on, where there are no versions
 any more (PEP 699), every environ is a copy.
 
+What a proxy says of a request (its scheme, its client, where the application is mounted) is believed where the
+exchange is `trusted`, and means nothing beyond an HTTP_* key where it is not. Fields that may say something are known
+by their slot; an environ without one costs nothing for it.
+
 Laws: the cache is bounded and a worker's own; values of Cookie, Authorization and of any name not listed are never
 kept, not even in an environ that waits to be lent again; a name that does not fit in the cache is built anew, with the
 same result. An environ that anything at all may still refer to is never lent again.
@@ -26,18 +30,31 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastwsgi._exchange cimport EarlyHints, Exchange
 from fastwsgi._parser cimport (
+    AMBIGUOUS_FIELD_NAME,
     CONTENT_LENGTH_FIELD,
     CONTENT_TYPE_FIELD,
+    CONTRADICTORY_SCHEMES,
     COOKIE_FIELD,
+    DONE,
+    FOLDED,
     Field,
+    GET_VERB,
+    HEAD_VERB,
+    OUTSIDE_SCRIPT_NAME,
     PLAIN_FIELD,
+    POST_VERB,
+    PROXY_FIELD,
+    REPEATED_SCRIPT_NAME,
     RequestHead,
     SEEN_ENCODING,
     SEEN_HOST,
     SEEN_LENGTH,
+    SEEN_ODD,
     SEEN_TYPE,
     Span,
     TRANSFER_ENCODING_FIELD,
+    UNDERSCORED_FIELD,
+    UPPERS_METHOD,
     name_hash,
 )
 
@@ -67,6 +84,7 @@ SHARED_VALUES = (
     "Origin", "Pragma", "Priority", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform", "Sec-Fetch-Dest",
     "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-GPC", "TE", "Upgrade-Insecure-Requests", "User-Agent",
     "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Requested-With", "X-Scheme",
+    "X-Forwarded-Protocol", "X-Forwarded-Ssl",
 )
 OTHER_NAMES = (
     "Authorization", "Cookie", "Expect", "Forwarded", "If-Modified-Since", "If-None-Match", "Range", "Referer",
@@ -86,7 +104,10 @@ cdef str CONTENT_LENGTH = "CONTENT_LENGTH"
 cdef str CONTENT_TYPE = "CONTENT_TYPE"
 cdef str HTTP_HOST = "HTTP_HOST"
 cdef str HTTP_COOKIE = "HTTP_COOKIE"
-cdef str HTTP_1_0 = "HTTP/1.0"
+cdef str SCRIPT_NAME = "SCRIPT_NAME"
+cdef str URL_SCHEME = "wsgi.url_scheme"
+cdef str HTTP = "http"
+cdef str HTTPS = "https"
 cdef str GET = "GET"
 cdef str POST = "POST"
 cdef str HEAD = "HEAD"
@@ -103,13 +124,53 @@ cdef inline str text_of(const char *data, Span span):
     return PyUnicode_DecodeLatin1(data + span.start, span.length, NULL)
 
 
-cdef inline str method_of(const char *data, Span span):
-    cdef const char *p = data + span.start
-    if span.length == 4 and memcmp(p, b"POST", 4) == 0:
+# The lines of a folded value are joined as gunicorn does (RFC 9112 5.2).
+cdef inline str value_of(const char *data, const Field *field):
+    cdef str text = text_of(data, field.value)
+    if field.kind & FOLDED:
+        text = " ".join([line.strip(" \t") for line in text.split("\r\n")])
+    return text
+
+
+cdef str method_of(const char *data, const RequestHead *head):
+    cdef str method
+    if head.verb == GET_VERB:
+        return GET
+    if head.verb == POST_VERB:
         return POST
-    if span.length == 4 and memcmp(p, b"HEAD", 4) == 0:
+    if head.verb == HEAD_VERB:
         return HEAD
-    return text_of(data, span)
+    method = text_of(data, head.method)
+    return method.upper() if head.flags & UPPERS_METHOD else method
+
+
+# Of the minor versions that HTTP/1 has not, the highest that it has is meant (RFC 9110 2.5).
+cdef str protocol_of(const RequestHead *head):
+    cdef uint32_t version = head.version if not 10 <= head.version < 20 else 10 + head.minor_version
+    return f"HTTP/{version // 10}.{version % 10}"
+
+
+# Take `name` off the front of a path, by whole segments. False where the path does not lie under it.
+cdef bint strip_path(const char *data, Span *path, bytes name):
+    cdef uint32_t length = <uint32_t>len(name)
+    if path.length < length or memcmp(data + path.start, <const char *>name, length) != 0:
+        return False
+    if length and path.length > length and data[path.start + length] != c"/":
+        return False
+    path.start += length
+    path.length -= length
+    return True
+
+
+cdef inline str path_of(const char *data, Span path):
+    if memchr(data + path.start, c"%", path.length) != NULL:
+        return decode_path(data + path.start, path.length)
+    return text_of(data, path)
+
+
+# The bit for a place among fields; all from the last on share one.
+cdef inline uint32_t place_bit(uint32_t place) noexcept nogil:
+    return <uint32_t>1 << (place if place < 31 else 31)
 
 
 cdef inline int hex_digit(unsigned char c) noexcept nogil:
@@ -149,12 +210,12 @@ cdef str key_of(const char *name, uint32_t length):
 
 
 # Whether everything that the environ has beyond the template comes from fields with a slot.
-cdef bint is_plain(const char *data, const RequestHead *head) noexcept nogil:
+cdef bint is_plain(const RequestHead *head) noexcept nogil:
     return (
-        head.method.length == 3 and memcmp(data + head.method.start, b"GET", 3) == 0
-        and head.minor_version == 1
+        head.verb == GET_VERB
+        and head.version == 11
         and (head.authority.length == 0 or head.flags & SEEN_HOST)
-        and not head.flags & (SEEN_LENGTH | SEEN_TYPE | SEEN_ENCODING)
+        and not head.flags & (SEEN_LENGTH | SEEN_TYPE | SEEN_ENCODING | SEEN_ODD)
     )
 
 
@@ -172,21 +233,39 @@ cdef class EnvironBuilder:
     """Builds environs from one listener's template.
 
     `template` holds every key that each request has, with a placeholder where the value is the request's own
-    (PEP 3333, "environ Variables").
+    (PEP 3333, "environ Variables"); where its SCRIPT_NAME is not empty, all paths have to lie under it.
+    `secure_scheme_headers`, `forwarder_headers` and `header_map` are gunicorn's settings. `client_header` is the field
+    that names the client, and `find_client(address, value)` finds it there: given the address that the request seems
+    to come from and the field's values, it returns an address and a port, or None where there is none; or None where
+    nothing better than that address is known. All names are in upper case.
     """
 
     def __cinit__(self):
         memset(self.slots, 0, sizeof(self.slots))
 
-    def __init__(self, template):
+    def __init__(
+        self, template, *, secure_scheme_headers, forwarder_headers, str header_map, str client_header, find_client,
+    ):
         cdef int filler
+        self.script_name = template[SCRIPT_NAME].encode("latin-1")
+        self.mounted = len(self.script_name) > 0
+        self.plain_scheme = template[URL_SCHEME]
+        self.held.scheme = <PyObject *>self.plain_scheme
+        self.forwarded = frozenset(forwarder_headers)
+        self.header_map = header_map
+        self.find_client = find_client
+        self.tellers = list(secure_scheme_headers.values())
+        self.roles = {name: place for place, name in enumerate(secure_scheme_headers, 1)}
+        if client_header is not None:
+            self.tellers.append(None)
+            self.roles[client_header] = len(self.tellers)
         self.template = {**template, REQUEST_METHOD: GET, EARLY_HINTS: None}
         for filler in range(len(self.template), GROWN):
             self.template[filler] = None
         for filler in range(GROWN):
             self.template.pop(filler, None)
         self.indexes = {}
-        for name in SHARED_VALUES + OTHER_NAMES:
+        for name in OTHER_NAMES + SHARED_VALUES:
             self.learn(name.encode())
             self.learn(name.lower().encode())
 
@@ -196,11 +275,10 @@ cdef class EnvironBuilder:
             Py_XDECREF(self.slots[i].key)
             Py_XDECREF(self.slots[i].value)
 
-    cdef int lend(
-        self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial, object remote_port
-    ) except -1:
-        cdef Loan loan = self.spare
-        self.remote_addr, self.remote_port = exchange.remote_addr, remote_port
+    cdef int lend(self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial) except -1:
+        cdef Loan loan = self.spare if exchange.extra is None else None
+        cdef int verdict
+        self.remote_addr, self.remote_port = exchange.remote_addr, exchange.remote_port
         if (
             head.target.length != self.target_length
             or memcmp(data + head.target.start, self.target, self.target_length) != 0
@@ -209,21 +287,27 @@ cdef class EnvironBuilder:
         if loan is not None:
             self.spare, loan.next = loan.next, None
             self.spares -= 1
-            if loan.serial == serial or self.renew(loan, data, head):
+            if (
+                (loan.serial == serial or self.renew(loan, data, head)) and not self.outside
+                and (loan.told == 0 or self.renew_scheme(exchange, data, head, loan))
+            ):
                 self.refresh(loan.environ, &loan.held)
                 exchange.environ, loan.environ = loan.environ, None
             else:
                 loan.environ = loan = None
         if loan is None:
             loan = Loan.__new__(Loan)
-            exchange.environ = self.build(data, head, loan)
+            verdict = self.build(exchange, data, head, loan)
+            if verdict != DONE:
+                exchange.environ = None
+                return verdict
         if self.target_length == 0:  # too long to be kept
             loan.count = -1
         loan.serial = serial
         loan.version = version_of(<PyObject *>exchange.environ)
         loan.exchange = exchange
         exchange.hints = loan
-        return 0
+        return DONE
 
     cdef int refresh(self, dict environ, Held *held) except -1:
         if held.remote_addr != <PyObject *>self.remote_addr:
@@ -238,25 +322,100 @@ cdef class EnvironBuilder:
             held.target = <PyObject *>self.raw_uri
         return 0
 
-    cdef dict build(self, const char *data, const RequestHead *head, Loan loan):
+    cdef int build(self, Exchange exchange, const char *data, const RequestHead *head, Loan loan) except -1:
         cdef dict environ
         cdef Seen seen
         cdef uint32_t i
         self.refresh(self.template, &self.held)
         environ = PyDict_Copy(self.template)
         loan.held = self.held
-        loan.count = 0 if head.field_count <= <uint32_t>ENTRIES and is_plain(data, head) else -1
-        if head.method.length != 3 or memcmp(data + head.method.start, b"GET", 3) != 0:
-            environ[REQUEST_METHOD] = method_of(data, head.method)
-        if head.minor_version == 0:
-            environ[SERVER_PROTOCOL] = HTTP_1_0
+        loan.count = 0 if head.field_count <= <uint32_t>ENTRIES and is_plain(head) else -1
+        if exchange.extra is not None:
+            environ.update(exchange.extra)
+            loan.count = -1
+        if head.verb != GET_VERB:
+            environ[REQUEST_METHOD] = method_of(data, head)
+        if head.version != 11:
+            environ[SERVER_PROTOCOL] = protocol_of(head)
         if head.authority.length and not head.flags & SEEN_HOST:
             environ[HTTP_HOST] = text_of(data, head.authority)
         environ[EARLY_HINTS] = loan
+        exchange.environ = environ
         memset(&seen, 0, sizeof(seen))
+        seen.trusted, seen.verdict = exchange.trusted, DONE
         for i in range(head.field_count):
-            self.add_field(environ, loan, data, &head.fields[i], &seen)
-        return environ
+            self.add_field(environ, loan, data, &head.fields[i], i, &seen)
+        loan.told = seen.told
+        if seen.verdict != DONE:
+            return seen.verdict
+        if seen.script_name != NULL:
+            seen.verdict = self.mount(environ, data, head, seen.script_name)
+        elif self.outside:
+            return OUTSIDE_SCRIPT_NAME
+        if seen.verdict != DONE or not seen.told or not seen.trusted:
+            return seen.verdict
+        seen.verdict = self.listen(exchange, data, head, seen.told)
+        if self.scheme is not None:
+            environ[URL_SCHEME] = self.scheme
+            loan.held.scheme = <PyObject *>self.scheme
+        if self.client is not None:
+            environ[REMOTE_ADDR], environ[REMOTE_PORT] = self.client
+            if self.client[1] is None:
+                del environ[REMOTE_PORT]
+            loan.count = -1
+        return seen.verdict
+
+    # Hear what a trusted proxy says by those fields whose place is in `told`. Returns DONE, or why to refuse it.
+    cdef int listen(self, Exchange exchange, const char *data, const RequestHead *head, uint32_t told) except -1:
+        cdef list values = []
+        cdef object secure
+        cdef str scheme, value
+        cdef uint32_t i
+        cdef int role
+        self.scheme = self.client = None
+        for i in range(head.field_count):
+            role = self.role_of(data, &head.fields[i]) if told & place_bit(i) else 0
+            if role == 0:
+                continue
+            secure, value = self.tellers[role - 1], value_of(data, &head.fields[i])
+            if secure is None:
+                values.append(value)
+                continue
+            scheme = HTTPS if value == secure else HTTP
+            if self.scheme is not None and self.scheme is not scheme:
+                return CONTRADICTORY_SCHEMES
+            self.scheme = scheme
+        if values:
+            self.client = self.find_client(exchange.remote_addr, values)
+        return DONE
+
+    # Hear anew what a proxy says by the fields of an environ that waits. False where that is of no use then.
+    cdef bint renew_scheme(self, Exchange exchange, const char *data, const RequestHead *head, Loan loan) except -1:
+        cdef str scheme = self.plain_scheme
+        if exchange.trusted:
+            if self.find_client is not None or self.listen(exchange, data, head, loan.told) != DONE:
+                return False
+            if self.scheme is not None:
+                scheme = self.scheme
+        if loan.held.scheme != <PyObject *>scheme:
+            loan.environ[URL_SCHEME] = scheme
+            loan.held.scheme = <PyObject *>scheme
+        return True
+
+    # The place of a field in `tellers`, from 1; 0: none.
+    cdef int role_of(self, const char *data, const Field *field) except -1:
+        cdef NameSlot *slot = self.find(data + field.name.start, field.name.length, field.hash)
+        return slot.role if slot != NULL else self.roles.get(text_of(data, field.name).upper(), 0)
+
+    # A proxy says that the application is mounted there, for this request and whatever the template says.
+    cdef int mount(self, dict environ, const char *data, const RequestHead *head, const Field *field) except -1:
+        cdef str name = value_of(data, field).rstrip("/")
+        cdef Span path = head.path
+        if not strip_path(data, &path, name.encode("latin-1")):
+            return OUTSIDE_SCRIPT_NAME
+        environ[SCRIPT_NAME] = name
+        environ[PATH_INFO] = path_of(data, path) if head.path.length else SLASH
+        return DONE
 
     # Put the fields of `head` into an environ that waits. False where it has other fields; it is of no use then.
     cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1:
@@ -265,7 +424,7 @@ cdef class EnvironBuilder:
         cdef NameSlot *slot
         cdef str value
         cdef uint32_t i
-        if head.field_count != <uint32_t>loan.count or not is_plain(data, head):
+        if head.field_count != <uint32_t>loan.count or not is_plain(head):
             return False
         for i in range(head.field_count):
             field = &head.fields[i]
@@ -304,24 +463,28 @@ cdef class EnvironBuilder:
     cdef int take_target(self, const char *data, const RequestHead *head) except -1:
         cdef str target = text_of(data, head.target)
         cdef str path = target
+        cdef Span span = head.path
         self.target_length = 0  # matches none, until everything is in its place
+        self.outside = self.mounted and not strip_path(data, &span, self.script_name)
         if head.path.length == 0:  # absolute form without a path means the root (RFC 9110 4.2.3)
             path = SLASH
-        elif memchr(data + head.path.start, c"%", head.path.length) != NULL:
-            path = decode_path(data + head.path.start, head.path.length)
-        elif head.path.length != head.target.length:
-            path = text_of(data, head.path)
+        elif span.length != head.target.length or memchr(data + span.start, c"%", span.length) != NULL:
+            path = path_of(data, span)
         self.raw_uri, self.path_info, self.query_string = target, path, text_of(data, head.query)
         if head.target.length <= TARGET_LIMIT:
             memcpy(self.target, data + head.target.start, head.target.length)
             self.target_length = head.target.length
         return 0
 
-    cdef int add_field(self, dict environ, Loan loan, const char *data, const Field *field, Seen *seen) except -1:
+    cdef int add_field(
+        self, dict environ, Loan loan, const char *data, const Field *field, uint32_t place, Seen *seen
+    ) except -1:
         cdef NameSlot *slot
         cdef uint64_t bit
         cdef str value
         if field.kind != PLAIN_FIELD:
+            if field.kind > COOKIE_FIELD:
+                return self.add_odd_field(environ, loan, data, field, place, seen)
             if field.kind == CONTENT_LENGTH_FIELD:
                 environ[CONTENT_LENGTH] = text_of(data, field.value)
                 return 0
@@ -333,7 +496,11 @@ cdef class EnvironBuilder:
         slot = self.find(data + field.name.start, field.name.length, field.hash)
         if slot == NULL or seen.rare:
             seen.rare = True  # its key has no bit of its own: from here on the environ itself is asked
+            if self.role_of(data, field):
+                seen.told |= place_bit(place)
             return self.add_rare_field(environ, loan, data, field)
+        if slot.role:
+            seen.told |= place_bit(place)
         bit = <uint64_t>1 << (slot.index & 63)
         if seen.keys[slot.index >> 6] & bit:
             return self.add_rare_field(environ, loan, data, field)
@@ -349,13 +516,40 @@ cdef class EnvironBuilder:
     # "; ".
     cdef int add_rare_field(self, dict environ, Loan loan, const char *data, const Field *field) except -1:
         cdef str key = key_of(data + field.name.start, field.name.length)
-        cdef str value = text_of(data, field.value)
+        cdef str value = value_of(data, field)
         cdef object before = environ.get(key)
         loan.count = -1  # what has no slot has no place in `entries`
         if before is not None:
-            value = f"{before}{'; ' if field.kind == COOKIE_FIELD else ','}{value}"
+            value = f"{before}{'; ' if field.kind & ~<uint32_t>FOLDED == COOKIE_FIELD else ','}{value}"
         environ[key] = value
         return 0
+
+    # A field that not every environ gets, or not as it came.
+    cdef int add_odd_field(
+        self, dict environ, Loan loan, const char *data, const Field *field, uint32_t place, Seen *seen
+    ) except -1:
+        cdef uint32_t kind = field.kind & ~<uint32_t>FOLDED
+        cdef str name
+        if kind == PROXY_FIELD:
+            return 0
+        if kind == CONTENT_TYPE_FIELD:
+            environ[CONTENT_TYPE] = value_of(data, field)
+            return 0
+        if self.role_of(data, field):
+            seen.told |= place_bit(place)
+        if kind == UNDERSCORED_FIELD:
+            name = text_of(data, field.name).upper()
+            if seen.trusted and (name in self.forwarded or "*" in self.forwarded):
+                if name == SCRIPT_NAME:
+                    if seen.script_name != NULL:
+                        seen.verdict = REPEATED_SCRIPT_NAME
+                    seen.script_name = field
+            elif self.header_map == "refuse":
+                seen.verdict = AMBIGUOUS_FIELD_NAME
+            elif self.header_map == "drop":
+                return 0
+        seen.rare = True
+        return self.add_rare_field(environ, loan, data, field)
 
     cdef NameSlot *find(self, const char *name, uint32_t length, uint32_t hash) except? NULL:
         cdef uint32_t probe
@@ -371,6 +565,7 @@ cdef class EnvironBuilder:
     cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL:
         cdef str key = key_of(name, length)
         cdef PyObject *interned = <PyObject *>key
+        slot.role = self.roles.get(PyUnicode_DecodeLatin1(name, length, NULL).upper(), 0)
         Py_INCREF(key)
         PyUnicode_InternInPlace(&interned)
         slot.key = interned

@@ -29,11 +29,15 @@ cdef class Exchange:
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
     cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef bint waiting                 # for the client, in `wait`
+    cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef Exchange next                # of those that wait for a thread
     cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
     cdef readonly int64_t waited      # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
     cdef readonly object remote_addr  # str; "" for a client without an address
+    cdef object remote_port           # str; None for a client without an address
+    cdef bint trusted                 # its peer may say where a request comes from
+    cdef dict extra                   # what every environ of this connection has besides; or None
     # For the access log; filled only where one is wanted.
     cdef readonly object status       # str, as the application gave it
     cdef readonly object headers      # list of (name, value)

@@ -7,6 +7,7 @@ from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange
 from fastwsgi._parser cimport ChunkDecoder, Limits, RequestHead
+from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport HeadWriter, Output
 
 
@@ -44,6 +45,7 @@ cdef class Segment:
     cdef int fd
     cdef off_t offset
     cdef int64_t left
+    cdef bint sealed                  # it is encrypted
 
 
 cdef class Http1:
@@ -85,7 +87,9 @@ cdef class Http1:
     cdef readonly int64_t connections
     cdef readonly bint draining       # every answer announces the end of its connection
     cdef readonly bint leaving        # the whole server ends: what asks for its health is told so
+    cdef object trusted_peers         # a container of addresses
     cdef object last_addr             # the address of the last client
+    cdef bint last_trusted
     cdef void *first                  # Connection: head of the list of open ones
 
     cdef HeadWriter take_writer(self)
@@ -95,6 +99,7 @@ cdef class Http1:
 cdef class Connection(Exchange):
     cdef Http1 http
     cdef EnvironBuilder environs
+    cdef Transport tls                # None: plain HTTP
     cdef void *before                 # neighbours among the open connections; borrowed
     cdef void *behind
     cdef int fd
@@ -103,7 +108,6 @@ cdef class Connection(Exchange):
     cdef uint32_t missed              # epoll events that came while the exchange was elsewhere
     cdef uint32_t answered            # requests on this connection
     cdef int64_t deadline             # milliseconds; 0: none
-    cdef object remote_port
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
     cdef size_t input_length
@@ -137,6 +141,8 @@ cdef class Connection(Exchange):
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
     cdef size_t stream(self, const char *data, size_t size) except? 0
+    cdef int stream_kept(self, const char *data, size_t size) except -1
+    cdef bytes unseal_body(self, const char *data, size_t size)
     cdef int await_input(self) except -1
     cdef int break_off(self, int verdict) except -1
     cdef bint asks_health(self, const char *data, const RequestHead *head) noexcept
@@ -147,6 +153,10 @@ cdef class Connection(Exchange):
     cdef int await_head(self, const RequestHead *head) except -1
     cdef int keep(self, const char *data, size_t size) except -1
     cdef int forget_input(self) except -1
+    cdef int take_in(self, const char *data, size_t size) except -1
+    cdef int consume_behind(self, bytes plain) except -1
+    cdef bytes unseal(self, const char *data, size_t size)
+    cdef int break_tls(self, object error) except -1
     cdef int start_request(self, const char *data) except -1
     cdef bint collect(self, const char *data, size_t size) except -1
     cdef int run(self) except -1
@@ -168,6 +178,11 @@ cdef class Connection(Exchange):
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
     cdef int queue_rest(self, bytes rest) except -1
     cdef int send_pending(self) except -1
+    cdef int push_sealed(self, object owner, const char *body, size_t size) except -1
+    cdef int seal(self) except -1
+    cdef bytes cut_piece(self, int64_t limit)
+    cdef int queue_sealed(self, bytes data) except -1
+    cdef int say_goodbye(self) except -1
     cdef int watch(self, uint32_t events) except -1
     cdef int rewatch(self) except -1
     cdef int end_of_input(self) except -1

@@ -1,13 +1,15 @@
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, BinaryIO, final
 
 from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
+from fastwsgi._tls import Transport
 from fastwsgi.errors import REASONS as REASONS
 from fastwsgi.errors import REFUSALS as REFUSALS
 from fastwsgi.errors import Refusal
 
+LENIENCY: dict[str, int]
 STATES: tuple[str, ...]
 TRANSITIONS: dict[str, tuple[str, ...]]
 
@@ -51,8 +53,19 @@ class Http1:
         on_refusal: Callable[[str, Refusal], object] | None,
         on_change: Callable[[], object] | None,
         on_max_requests: Callable[[], object] | None,
+        trusted_peers: Container[str],
+        leniency: int,
     ) -> None: ...
-    def connect(self, environs: EnvironBuilder, fd: int, address: Any) -> Connection: ...
+    def connect(
+        self,
+        environs: EnvironBuilder,
+        fd: int,
+        address: Any,
+        *,
+        extra: dict[str, Any] | None = None,
+        transport: Transport | None = None,
+    ) -> Connection: ...
+    def refuse(self, environs: EnvironBuilder, fd: int, address: Any, verdict: int) -> None: ...
     def take_returned(self) -> None: ...
     def sweep(self, moment: float) -> None: ...
     def announce(self) -> None: ...

@@ -40,24 +40,33 @@ from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
 from fastwsgi._parser cimport (
+    ANY_METHOD,
+    ANY_VERSION,
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
+    CASEFOLD_METHOD,
     ChunkDecoder,
     DATA,
     DONE,
     EXPECTS_CONTINUE,
+    FOLDED_FIELDS,
     Field,
+    GET_VERB,
     HEAD_TIMEOUT,
+    HEAD_VERB,
     INCOMPLETE_REQUEST,
     KEEPS_ALIVE,
     MORE,
+    NAME_SPACES,
     NO_STORAGE,
+    NOT_TLS,
     RequestHead,
     decode_chunks,
     parse_head,
     reset_chunks,
     reset_head,
 )
+from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport (
     HeadWriter,
     Output,
@@ -116,11 +125,13 @@ cdef extern from "<poll.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int close_fd "close"(int fd)
+    ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
 cdef enum:
     SCRATCH_SIZE = 65536
     FULL_OUTPUT = 65536               # answers gathered before they are sent without waiting for more
     COPIED_BODY = 16384               # a larger block is sent from where it lies
+    SEALED = 65536                    # bytes encrypted at once
     LINGER_BYTES = 65536
     LINGER_MS = 2000
     DRAIN_MS = 1000                   # for a client whose next request may be on its way
@@ -153,6 +164,15 @@ cdef uint8_t ALLOWED[7]
 for _state in range(7):
     ALLOWED[_state] = sum(1 << STATES.index(following) for following in TRANSITIONS[STATES[_state]])
 
+# What may be loosened, by the name of gunicorn's setting.
+LENIENCY = {
+    "permit_unconventional_http_method": ANY_METHOD,
+    "casefold_http_method": CASEFOLD_METHOD,
+    "permit_unconventional_http_version": ANY_VERSION,
+    "permit_obsolete_folding": FOLDED_FIELDS,
+    "strip_header_spaces": NAME_SPACES,
+}
+
 cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 cdef list HEALTH = [*PLAIN_TEXT, ("Cache-Control", "no-store")]
 cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
@@ -169,8 +189,9 @@ cdef class Http1:
 
     Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `wait_for(fd, events,
     milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
-    whether it is. `on_done(exchange)`,
-    `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be None.
+    whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be
+    None. `trusted_peers` has the addresses, as accept returns them, of proxies that may say where a request comes from;
+    `leniency` is the sum of what `LENIENCY` has.
     """
 
     def __cinit__(self):
@@ -184,7 +205,7 @@ cdef class Http1:
         int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
         int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
         double keepalive, int64_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
-        heartbeat, on_done, on_refusal, on_change, on_max_requests,
+        heartbeat, on_done, on_refusal, on_change, on_max_requests, trusted_peers, int leniency,
     ):
         self.reactor = reactor
         self.clock = clock
@@ -197,6 +218,8 @@ cdef class Http1:
         self.limits.fields = limit_request_fields
         self.limits.field = limit_request_field_size
         self.limits.head = limit_request_head
+        self.limits.leniency = leniency
+        self.trusted_peers = trusted_peers
         self.head.fields = <Field *>malloc(self.limits.fields * sizeof(Field))
         if self.head.fields == NULL:
             raise MemoryError
@@ -228,18 +251,31 @@ cdef class Http1:
         free(self.scratch)
         free(self.head.fields)
 
-    def connect(self, EnvironBuilder environs not None, int fd, address):
-        """Take over an accepted socket and watch it. `address` is what accept returned. Returns the Connection."""
+    def connect(self, EnvironBuilder environs not None, int fd, address, *, dict extra=None, Transport transport=None):
+        """Take over an accepted socket and watch it. Returns the Connection.
+
+        `address` is the peer's, as accept returned it. `extra` is put into every environ of the connection, over what
+        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a
+        `transport` it is TLS from the first byte; the handshake is part of the time for the first head.
+        """
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self
         connection.environs = environs
         connection.fd = fd
+        connection.extra = extra
+        connection.tls = transport
+        connection.keeps_alive = True  # where a handshake waits for its client to read
         if type(address) is tuple:
             if self.last_addr != address[0]:  # behind a proxy all have one, and share it
                 self.last_addr = address[0]
+                self.last_trusted = address[0] in self.trusted_peers
             connection.remote_addr, connection.remote_port = self.last_addr, str(address[1])
-        else:  # a client on a unix socket has no address
+            connection.trusted = self.last_trusted
+        else:  # a client on a unix socket has no address, and is trusted as by gunicorn
             connection.remote_addr = ""
+            connection.trusted = True
+        if extra is not None:
+            connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
         connection.deadline = self.clock.now() + self.head_timeout
         connection.watched = INPUT
         self.reactor.add(fd, connection, INPUT)
@@ -249,6 +285,12 @@ cdef class Http1:
         self.first = <void *>connection
         self.connections += 1
         return connection
+
+    def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
+        """Take over an accepted socket only to answer what came before its first request: a Verdict."""
+        cdef Connection connection = self.connect(environs, fd, address)
+        connection.refuse(verdict)
+        connection.settle()
 
     cdef HeadWriter take_writer(self):
         cdef HeadWriter writer = self.spare
@@ -309,7 +351,13 @@ cdef class Http1:
         cdef Connection connection
         while self.first != NULL:
             connection = <Connection>self.first
+            while connection.busy:  # some thread is in OpenSSL, and does not wait there
+                connection.tls.acquire()
+                connection.tls.release()
             connection.lose()
+        # The collector would drop the owner of the buffer without releasing it.
+        PyBuffer_Release(&self.heartbeat)
+        self.heartbeat.buf = NULL
 
 
 @cython.final
@@ -366,8 +414,14 @@ cdef class Connection(Exchange):
             if n == 0:
                 return self.end_of_input()
             if n < 0:
-                return 0 if errno == EAGAIN or errno == EINTR else self.lose()
-            if self.input_length:
+                if errno != EAGAIN and errno != EINTR:
+                    return self.lose()
+                return self.end_of_input() if self.tls is not None and self.tls.ended else 0
+            if self.tls is not None:
+                self.take_in(data, <size_t>n)
+                if self.tls is not None and self.tls.ended:
+                    events |= EPOLLRDHUP
+            elif self.input_length:
                 self.consume(self.input, self.input_length + <size_t>n)
             else:
                 self.consume(data, <size_t>n)
@@ -400,6 +454,59 @@ cdef class Connection(Exchange):
         self.refuse(INCOMPLETE_REQUEST)
         self.lingers = False
         return self.settle()
+
+    # Decrypt what was received, and use it up.
+    cdef int take_in(self, const char *data, size_t size) except -1:
+        cdef Transport tls = self.tls
+        try:
+            plain = self.unseal(data, size)
+        except OSError as error:
+            return self.break_tls(error)
+        if not plain:
+            return self.lose() if self.send_pending() == GONE else 0
+        if not tls.described:  # now the handshake is over
+            self.extra = tls.describe(self.extra)
+        if self.input_length:
+            return self.consume_behind(plain)
+        return self.consume(PyBytes_AS_STRING(plain), <size_t>PyBytes_GET_SIZE(plain))
+
+    cdef int consume_behind(self, bytes plain) except -1:
+        cdef size_t size = <size_t>PyBytes_GET_SIZE(plain)
+        cdef char *grown
+        if self.input_capacity - self.input_length < size:
+            grown = <char *>realloc(self.input, 2 * self.input_length + size)
+            if grown == NULL:
+                raise MemoryError
+            self.input, self.input_capacity = grown, 2 * self.input_length + size
+        memcpy(self.input + self.input_length, PyBytes_AS_STRING(plain), size)
+        return self.consume(self.input, self.input_length + size)
+
+    # Where the answer of the application follows, it takes along what TLS itself has to say.
+    cdef bytes unseal(self, const char *data, size_t size):
+        cdef Transport tls = self.tls
+        cdef bytes received = PyBytes_FromStringAndSize(data, <Py_ssize_t>size)  # others may want the scratch buffer
+        cdef bytes plain = None
+        self.busy += 1
+        tls.acquire()
+        try:
+            plain = tls.open(received)
+        finally:
+            if not plain:
+                self.queue_sealed(tls.take())
+            tls.release()
+            self.busy -= 1
+        return plain
+
+    # What came is no TLS, or not the client's.
+    cdef int break_tls(self, object error) except -1:
+        cdef Transport tls = self.tls
+        if error.reason == "HTTP_REQUEST":  # OpenSSL knows the first bytes of one
+            self.tls = None
+            return self.refuse(NOT_TLS)
+        tls.report(self.remote_addr, error)
+        self.send_pending()  # the alert
+        self.tls = None
+        return self.lose()
 
     # Use up bytes: as many requests as are complete, until an answer has to wait. `data` may lie in `self.input`.
     cdef int consume(self, const char *data, size_t size) except -1:
@@ -505,6 +612,7 @@ cdef class Connection(Exchange):
         cdef Http1 http = self.http
         cdef RequestHead *head = &http.head
         cdef bint healthy = self.asks_health(data, head)
+        cdef int verdict
         if not healthy or http.health_counts:
             http.requests += 1
             if http.requests == http.max_requests:
@@ -512,14 +620,16 @@ cdef class Connection(Exchange):
                 if http.on_max_requests is not None:
                     http.on_max_requests()
         self.http_1_0 = head.minor_version == 0
-        self.head_only = head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
+        self.head_only = head.verb == HEAD_VERB
         self.keeps_alive = (
             head.flags & KEEPS_ALIVE != 0 and not http.draining and http.keepalive > 0
             and (http.keepalive_requests == 0 or self.answered + 1 < http.keepalive_requests)
         )
-        self.environs.lend(self, data, head, http.serial, self.remote_port)
+        verdict = self.environs.lend(self, data, head, http.serial)
         if healthy:
             return self.answer_health()
+        if verdict != DONE:
+            return self.refuse(verdict)
         if head.content_length <= 0 and not head.chunked:
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
@@ -582,25 +692,50 @@ cdef class Connection(Exchange):
     cdef int receive(self) except -1:
         cdef Http1 http = self.http
         cdef ssize_t n = 0
-        cdef size_t used
+        cdef bytes plain
         if self.input_length:
-            used = self.stream(self.input, self.input_length)
-            if used == self.input_length:
-                return self.forget_input()
-            return self.keep(self.input + used, self.input_length - used)
+            if self.stream_kept(self.input, self.input_length) == 0:
+                self.forget_input()
+            return 0
         if self.expects_continue:
             self.expects_continue = False
             append(self.gather(), b"HTTP/1.1 100 Continue\r\n\r\n", 25)
             self.push(None, NULL, 0)
         while True:
             n = recv(self.fd, http.scratch, SCRATCH_SIZE, MSG_DONTWAIT)
-            if n > 0:
-                break
-            if n == 0 or errno != EAGAIN and errno != EINTR:
+            if n > 0 and self.tls is not None:
+                plain = self.unseal_body(http.scratch, <size_t>n)
+                if plain:
+                    self.stream_kept(PyBytes_AS_STRING(plain), <size_t>PyBytes_GET_SIZE(plain))
+                    return 0
+            elif n > 0:
+                self.stream_kept(http.scratch, <size_t>n)
+                return 0
+            elif n == 0 or errno != EAGAIN and errno != EINTR:
                 self.break_off(INCOMPLETE_REQUEST)
-            self.await_input()
-        used = self.stream(http.scratch, <size_t>n)
-        return self.keep(http.scratch + used, <size_t>n - used) if used < <size_t>n else 0
+            else:
+                self.await_input()
+
+    # What of these bytes is not the body's is kept. Returns whether anything was.
+    cdef int stream_kept(self, const char *data, size_t size) except -1:
+        cdef size_t used = self.stream(data, size)
+        if used == size:
+            return 0
+        self.keep(data + used, size - used)
+        return 1
+
+    cdef bytes unseal_body(self, const char *data, size_t size):
+        cdef Transport tls = self.tls
+        try:
+            plain = self.unseal(data, size)
+        except OSError:
+            plain = None
+        if self.task is None:  # it was closed meanwhile
+            raise RequestBodyError(TOO_SLOW)
+        self.send_pending()
+        if plain is None or not plain and tls.ended:
+            self.break_off(INCOMPLETE_REQUEST)
+        return plain
 
     # Take what belongs to the body; returns how many bytes that was.
     cdef size_t stream(self, const char *data, size_t size) except? 0:
@@ -655,10 +790,7 @@ cdef class Connection(Exchange):
             length != 0 and head.path.length == <uint32_t>length
             and memcmp(data + head.path.start, PyBytes_AS_STRING(self.http.health_path), <size_t>length) == 0
             and head.content_length <= 0 and not head.chunked
-            and (
-                head.method.length == 3 and memcmp(data + head.method.start, b"GET", 3) == 0
-                or head.method.length == 4 and memcmp(data + head.method.start, b"HEAD", 4) == 0
-            )
+            and (head.verb == GET_VERB or head.verb == HEAD_VERB)
         )
 
     # Answered here, so that nothing the application does can hold it up.
@@ -836,7 +968,7 @@ cdef class Connection(Exchange):
         self.body_bytes += length
         if length == 0:
             return 0
-        if not self.nonblocking:
+        if not self.nonblocking and self.tls is None:
             self.nonblocking = True
             set_nonblocking(self.fd)
         idle = self.push(None, NULL, 0) == GO_ON
@@ -1032,6 +1164,8 @@ cdef class Connection(Exchange):
             return GONE
         if self.writer is None:
             return GO_ON if self.pending is None else WAIT
+        if self.tls is not None:
+            return self.push_sealed(owner, body, size)
         out = &self.writer.out
         if self.pending is None:
             n = send_both(self.fd, out.data, out.length, body, size)
@@ -1053,6 +1187,22 @@ cdef class Connection(Exchange):
         self.put_away()
         if sent < size:
             self.queue(owner, body + sent, -1, 0, <int64_t>(size - sent))
+        return GO_ON if self.pending is None else WAIT
+
+    # `push` with TLS: all of it becomes pending, and is encrypted as the socket takes it.
+    cdef int push_sealed(self, object owner, const char *body, size_t size) except -1:
+        cdef Output *out = &self.writer.out
+        cdef bint waits = self.pending is not None
+        if out.length:
+            self.queue_rest(PyBytes_FromStringAndSize(out.data, <Py_ssize_t>out.length))
+        self.put_away()
+        if size:
+            self.queue(owner, body, -1, 0, <int64_t>size)
+        if waits:
+            return WAIT
+        if self.send_pending() == GONE:
+            self.gone = True
+            return GONE
         return GO_ON if self.pending is None else WAIT
 
     cdef int put_away(self) except -1:
@@ -1079,6 +1229,10 @@ cdef class Connection(Exchange):
         cdef ssize_t n
         while self.pending is not None:
             segment = <Segment>self.pending[0]
+            if self.tls is not None and not segment.sealed:
+                if self.seal() == GONE:
+                    return GONE
+                continue
             if segment.data != NULL:
                 n = send(self.fd, segment.data, <size_t>segment.left, MSG_DONTWAIT | MSG_NOSIGNAL)
             else:
@@ -1103,6 +1257,66 @@ cdef class Connection(Exchange):
                 break
         return GO_ON if self.pending is None else WAIT
 
+    # Encrypt some of what is pending. Nothing else is sent before it.
+    cdef int seal(self) except -1:
+        cdef Transport tls = self.tls
+        cdef bytes piece
+        cdef int64_t left = SEALED
+        cdef int flow = GO_ON
+        self.busy += 1
+        tls.acquire()
+        try:
+            while left > 0 and self.pending is not None and not (<Segment>self.pending[0]).sealed:
+                piece = self.cut_piece(left)
+                if piece is None:
+                    flow = GONE
+                    break
+                left -= PyBytes_GET_SIZE(piece)
+                tls.seal(piece)
+        except OSError:
+            flow = GONE
+        finally:
+            self.queue_sealed(tls.take())
+            tls.release()
+            self.busy -= 1
+        return flow
+
+    # Take up to `limit` bytes from the front of what is pending; None where a file has become shorter than it was.
+    cdef bytes cut_piece(self, int64_t limit):
+        cdef Segment segment = <Segment>self.pending[0]
+        cdef int64_t size = min(segment.left, limit)
+        cdef bytes piece = PyBytes_FromStringAndSize(segment.data, <Py_ssize_t>size)
+        cdef ssize_t n = size
+        if segment.data != NULL:
+            segment.data += size
+        else:
+            n = pread(segment.fd, PyBytes_AS_STRING(piece), <size_t>size, segment.offset)
+            if n <= 0:
+                return None
+            segment.offset += n
+        segment.left -= n
+        if segment.left == 0:
+            del self.pending[0]
+            if not self.pending:
+                self.pending = None
+        return piece if n == size else piece[:n]
+
+    # In front of what waits to be encrypted.
+    cdef int queue_sealed(self, bytes data) except -1:
+        cdef Segment segment
+        cdef Py_ssize_t place = 0
+        if not data or self.gone:
+            return 0
+        segment = Segment.__new__(Segment)
+        segment.owner, segment.data, segment.fd = data, PyBytes_AS_STRING(data), -1
+        segment.left, segment.sealed = PyBytes_GET_SIZE(data), True
+        if self.pending is None:
+            self.pending = []
+        while place < len(self.pending) and (<Segment>self.pending[place]).sealed:
+            place += 1
+        self.pending.insert(place, segment)
+        return 0
+
     cdef int watch(self, uint32_t events) except -1:
         if self.watched == events:
             return 0
@@ -1116,7 +1330,21 @@ cdef class Connection(Exchange):
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
+    # What was cut short, or is still pending, does not end like what is complete.
+    cdef int say_goodbye(self) except -1:
+        cdef Transport tls = self.tls
+        cdef bytes notice
+        self.tls = None
+        if self.resets or self.pending is not None or self.busy:
+            return 0
+        tls.end()
+        notice = tls.take()
+        send(self.fd, PyBytes_AS_STRING(notice), <size_t>PyBytes_GET_SIZE(notice), MSG_DONTWAIT | MSG_NOSIGNAL)
+        return 0
+
     cdef int linger(self) except -1:
+        if self.tls is not None:
+            self.say_goodbye()
         shutdown(self.fd, SHUT_WR)
         self.enter(LINGERING)
         self.forget_input()
@@ -1178,6 +1406,8 @@ cdef class Connection(Exchange):
 
     cdef int close(self) except -1:
         cdef Http1 http = self.http
+        if self.tls is not None:
+            self.say_goodbye()
         self.enter(CLOSED)
         if self.before != NULL:
             (<Connection>self.before).behind = self.behind

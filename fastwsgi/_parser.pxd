@@ -84,6 +84,32 @@ cpdef enum Verdict:
     HEAD_TIMEOUT = -62
     BODY_TIMEOUT = -63
     NO_STORAGE = -64
+    BAD_PROXY_HEADER = -65            # said by what comes before the first request
+    PROXY_HEADER_FORBIDDEN = -66
+    NOT_TLS = -67
+    AMBIGUOUS_FIELD_NAME = -70        # from here on: said by what builds the environ
+    CONTRADICTORY_SCHEMES = -71
+    OUTSIDE_SCRIPT_NAME = -72
+    REPEATED_SCRIPT_NAME = -73
+
+
+# What a client may do besides, as bits; each is a setting of gunicorn's that bears nearly this name.
+cdef enum Leniency:
+    ANY_METHOD = 1                    # lower-case letters, any length
+    CASEFOLD_METHOD = 2               # of what is accepted
+    ANY_VERSION = 4
+    FOLDED_FIELDS = 8                 # but of those that frame or route
+    NAME_SPACES = 16                  # between a field's name and the colon
+
+
+# The methods that mean something here.
+cdef enum Verb:
+    OTHER_VERB = 0
+    GET_VERB
+    HEAD_VERB
+    POST_VERB
+    OPTIONS_VERB
+    CONNECT_VERB
 
 
 # Fields whose name means something to framing or to the environ.
@@ -95,8 +121,10 @@ cdef enum FieldKind:
     TRANSFER_ENCODING_FIELD
     CONNECTION_FIELD
     EXPECT_FIELD
-    COOKIE_FIELD
-    PROXY_FIELD                       # dropped: it would become HTTP_PROXY (httpoxy)
+    COOKIE_FIELD                      # from here on: nothing that frames or routes
+    PROXY_FIELD                       # to be dropped: it would become HTTP_PROXY (httpoxy)
+    UNDERSCORED_FIELD                 # collides in the environ with the name that has hyphens
+    FOLDED = 64                       # a bit: the value has line ends in it
 
 
 cdef enum HeadFlag:
@@ -110,6 +138,8 @@ cdef enum HeadFlag:
     EXPECTS_CONTINUE = 128
     EXPECTS_UNKNOWN = 256
     KEEPS_ALIVE = 512                 # the verdict on Connection and version (RFC 9112 9.3)
+    SEEN_ODD = 1024                   # PROXY_FIELD, UNDERSCORED_FIELD or FOLDED
+    UPPERS_METHOD = 2048              # the method is to be read in upper case
 
 
 cdef struct Span:
@@ -124,12 +154,13 @@ cdef struct Field:
     uint32_t kind                     # FieldKind
 
 
-# Limits in bytes or counts; none is zero. `head` bounds all the others and must be below 2**31.
+# Limits in bytes or counts; none of those is zero. `head` bounds all the others and must be below 2**31.
 cdef struct Limits:
     uint32_t request_line             # without its CR LF; above: 414
     uint32_t field                    # one field line with its CR LF; above: 431
     uint32_t fields                   # number of field lines; above: 431
     uint32_t head                     # the whole head; above: 431
+    uint32_t leniency                 # bits of Leniency; 0: none
 
 
 # The state of one head and, when DONE, its meaning. Zeroed by `reset_head`; `fields` points to room for
@@ -144,10 +175,11 @@ cdef struct RequestHead:
     Span path                         # empty for absolute form without a path
     Span query                        # without the question mark
     Span host                         # the Host field's value
-    uint32_t lines                    # field lines seen, kept or dropped
     uint32_t field_count              # entries of `fields` in use
     uint32_t flags                    # HeadFlag
-    uint32_t minor_version            # 0 or 1
+    uint32_t verb                     # Verb
+    uint32_t version                  # ten times major and minor
+    uint32_t minor_version            # 0 or 1: whose rules hold
     int64_t content_length            # -1 without one
     bint chunked
     Field *fields

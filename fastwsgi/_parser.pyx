@@ -7,7 +7,8 @@ An incomplete line costs a second look at that line alone when more bytes come.
 Laws: no Python object is touched and nothing of the package is imported, so the same C runs under a fuzzer. No byte
 outside [data, data + size) is read. The verdict never depends on how the bytes were cut: every scan stops at the limit
 that the whole line or head has, so a limit is hit at the same byte whether or not more bytes are already there. What
-two servers could read differently is refused. There is no lenient mode.
+two servers could read differently is refused, unless a bit of `Limits.leniency` allows it; without those nothing is
+slower for them, as they are asked for only where a request would be refused.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -120,8 +121,8 @@ cdef inline int line_starved(uint32_t bound, uint32_t stop) noexcept nogil:
 
 
 cdef int parse_request_line(bytes_t data, uint32_t bound, const Limits *limits, RequestHead *head) noexcept nogil:
-    cdef uint32_t p = 0, stop, line
-    cdef int verdict
+    cdef uint32_t p = 0, stop, line, longest = METHOD_LIMIT
+    cdef int verdict, letters = METHOD
     if bound == 0:
         return MORE
     if data[0] == 13:  # one empty line before the request line is skipped (RFC 9112 2.2)
@@ -133,9 +134,11 @@ cdef int parse_request_line(bytes_t data, uint32_t bound, const Limits *limits, 
     line = p
     stop = bound if bound - p <= limits.request_line else p + limits.request_line
 
-    while p < stop and is_a(data[p], METHOD):
+    if limits.leniency & ANY_METHOD:
+        longest, letters = limits.request_line, TOKEN
+    while p < stop and is_a(data[p], letters):
         p += 1
-        if p - line > METHOD_LIMIT:
+        if p - line > longest:
             return METHOD_TOO_LONG
     if p == stop:
         return line_starved(bound, stop)
@@ -144,6 +147,7 @@ cdef int parse_request_line(bytes_t data, uint32_t bound, const Limits *limits, 
     if data[p] != c" ":
         return BAD_METHOD
     head.method.start, head.method.length = line, p - line
+    note_method(data + line, p - line, limits, head)
 
     p += 1
     head.target.start = p
@@ -157,17 +161,40 @@ cdef int parse_request_line(bytes_t data, uint32_t bound, const Limits *limits, 
         return BAD_REQUEST_LINE if data[p] == 13 or data[p] == 10 else BAD_TARGET
     head.target.length = p - head.target.start
 
-    verdict = parse_version(data + p + 1, bound - p - 1, stop - p - 1, head)
+    verdict = parse_version(data + p + 1, bound - p - 1, stop - p - 1, limits, head)
     if verdict != DONE:
         return verdict
     head.position = p + 11
     return parse_target(data, head)
 
 
+cdef void note_method(bytes_t method, uint32_t length, const Limits *limits, RequestHead *head) noexcept nogil:
+    cdef unsigned char upper[8]
+    cdef uint32_t i
+    if limits.leniency & CASEFOLD_METHOD:
+        head.flags |= UPPERS_METHOD
+        for i in range(length if length < sizeof(upper) else 0):
+            upper[i] = method[i] - 0x20 if c"a" <= method[i] <= c"z" else method[i]
+        method = upper
+    if length == 3 and memcmp(method, b"GET", 3) == 0:
+        head.verb = GET_VERB
+    elif length == 4 and memcmp(method, b"POST", 4) == 0:
+        head.verb = POST_VERB
+    elif length == 4 and memcmp(method, b"HEAD", 4) == 0:
+        head.verb = HEAD_VERB
+    elif length == 7 and memcmp(method, b"OPTIONS", 7) == 0:
+        head.verb = OPTIONS_VERB
+    elif length == 7 and memcmp(method, b"CONNECT", 7) == 0:
+        head.verb = CONNECT_VERB
+
+
 # "HTTP/1.1" CR LF. `room` bytes are there; the line, without its end, may hold `allowed` of them.
-cdef int parse_version(bytes_t p, uint32_t room, uint32_t allowed, RequestHead *head) noexcept nogil:
+cdef int parse_version(
+    bytes_t p, uint32_t room, uint32_t allowed, const Limits *limits, RequestHead *head,
+) noexcept nogil:
     cdef uint32_t i
     if room >= 10 and allowed >= 8 and memcmp(p, b"HTTP/1.1\r\n", 10) == 0:
+        head.version = 11
         head.minor_version = 1
         return DONE
     for i in range(8):
@@ -186,25 +213,25 @@ cdef int parse_version(bytes_t p, uint32_t room, uint32_t allowed, RequestHead *
         return MORE
     if p[9] != 10:
         return BAD_LINE_END
-    if p[5] != c"1":
+    if p[5] != c"1" and not limits.leniency & ANY_VERSION:
         return VERSION_NOT_SUPPORTED
-    head.minor_version = 0 if p[7] == c"0" else 1
+    head.version = 10 * (p[5] - c"0") + p[7] - c"0"
+    head.minor_version = 0 if head.version <= 10 else 1
     return DONE
 
 
 # The four forms of RFC 9112 3.2.
 cdef int parse_target(bytes_t data, RequestHead *head) noexcept nogil:
     cdef bytes_t target = data + head.target.start
-    cdef bytes_t method = data + head.method.start
     cdef uint32_t length = head.target.length, scheme
-    if head.method.length == 7 and memcmp(method, b"CONNECT", 7) == 0:
+    if head.verb == CONNECT_VERB:
         return TUNNEL_REFUSED
     if target[0] == c"/":
         split_query(data, head.target.start, head.target.start + length, head)
         return DONE
     if target[0] == c"*" and length == 1:
         head.path = head.target
-        return DONE if head.method.length == 7 and memcmp(method, b"OPTIONS", 7) == 0 else BAD_TARGET
+        return DONE if head.verb == OPTIONS_VERB else BAD_TARGET
     if length > 7 and same_name(target, 4, b"http", 4) and memcmp(target + 4, b"://", 3) == 0:
         scheme = 7
     elif length > 8 and same_name(target, 5, b"https", 5) and memcmp(target + 5, b"://", 3) == 0:
@@ -283,9 +310,12 @@ cdef int parse_fields(bytes_t data, uint32_t bound, const Limits *limits, Reques
                 return BAD_LINE_END
             head.length = p + 2
             return DONE
-        if head.lines == limits.fields:
+        if is_blank(data[p]):
+            verdict = continue_field(data, p, bound, limits, head)
+        elif head.field_count == limits.fields:
             return TOO_MANY_FIELDS
-        verdict = parse_field(data, p, bound, limits, head)
+        else:
+            verdict = parse_field(data, p, bound, limits, head)
         if verdict != DONE:
             return verdict
         p = head.position
@@ -302,26 +332,73 @@ cdef int parse_field(
 ) noexcept nogil:
     cdef uint32_t p = start, stop, name_stop
     cdef uint8_t kinds = 0
+    cdef int verdict
     cdef Field *field = &head.fields[head.field_count]
     stop = bound if bound - start <= limits.field else start + limits.field
     name_stop = stop if stop - start <= FIELD_NAME_LIMIT else start + FIELD_NAME_LIMIT
 
-    if is_blank(data[p]):
-        return FOLDED_FIELD if head.lines else BAD_FIELD_NAME
     while p < name_stop and is_a(data[p], TOKEN):
         kinds |= CLASSES[data[p]]
         p += 1
     if p == stop:
         return field_starved(bound, stop)
-    if data[p] != c":" or p == start:
-        return FIELD_TOO_LONG if p == name_stop and is_a(data[p], TOKEN) else BAD_FIELD_NAME
     field.name.start, field.name.length = start, p - start
-    field.hash = name_hash(<const char *>data + start, p - start)
+    if data[p] != c":" or p == start:
+        if p == name_stop and is_a(data[p], TOKEN):
+            return FIELD_TOO_LONG
+        if p == start or not limits.leniency & NAME_SPACES:
+            return BAD_FIELD_NAME
+        p = skip_blanks(data, p, stop)
+        if p == stop:
+            return field_starved(bound, stop)
+        if data[p] != c":":
+            return BAD_FIELD_NAME
+    field.hash = name_hash(<const char *>data + start, field.name.length)
 
-    p += 1
-    while p < stop and is_blank(data[p]):
-        p += 1
+    p = skip_blanks(data, p + 1, stop)
     field.value.start = p
+    verdict = parse_value(data, p, bound, stop, head, field)
+    if verdict != DONE:
+        return verdict
+    if kinds & UNDERSCORE:
+        field.kind = UNDERSCORED_FIELD
+        head.flags |= SEEN_ODD
+        head.field_count += 1
+        return DONE
+    return note_field(data, head, field)
+
+
+# A line that begins with white space belongs to the field before it, where that is allowed (RFC 9112 5.2). It never
+# is in a field that frames or routes, as others might have read that without it.
+cdef int continue_field(
+    bytes_t data, uint32_t start, uint32_t bound, const Limits *limits, RequestHead *head,
+) noexcept nogil:
+    cdef Field *field
+    cdef uint32_t stop
+    cdef int verdict
+    if head.field_count == 0:
+        return BAD_FIELD_NAME
+    field = &head.fields[head.field_count - 1]
+    if not limits.leniency & FOLDED_FIELDS or frames_or_routes(field.kind):
+        return FOLDED_FIELD
+    stop = bound if bound - field.name.start <= limits.field else field.name.start + limits.field
+    if stop <= start:
+        return FIELD_TOO_LONG
+    verdict = parse_value(data, start, bound, stop, head, field)
+    if verdict == DONE:
+        field.kind |= FOLDED
+        head.flags |= SEEN_ODD
+    return verdict
+
+
+cdef inline bint frames_or_routes(uint32_t kind) noexcept nogil:
+    return kind != PLAIN_FIELD and kind != CONTENT_TYPE_FIELD and kind < COOKIE_FIELD
+
+
+# The rest of a line from `p`, all of which belongs to the value; moves `head.position` behind the line.
+cdef inline int parse_value(
+    bytes_t data, uint32_t p, uint32_t bound, uint32_t stop, RequestHead *head, Field *field,
+) noexcept nogil:
     p += <uint32_t>value_span(<const char *>data + p, stop - p)
     if p == stop:
         return field_starved(bound, stop)
@@ -335,10 +412,7 @@ cdef int parse_field(
     while p > field.value.start and is_blank(data[p - 1]):
         p -= 1
     field.value.length = p - field.value.start
-
-    head.lines += 1
-    # A name with an underscore would collide with the hyphenated one in the environ: it is dropped, as gunicorn does.
-    return DONE if kinds & UNDERSCORE else note_field(data, head, field)
+    return DONE
 
 
 # Its beginning, its end and its length tell names apart well enough for a cache that compares them anyway.
@@ -376,7 +450,7 @@ cdef int note_field(bytes_t data, RequestHead *head, Field *field) noexcept nogi
     elif field.kind == EXPECT_FIELD:
         verdict = note_expect(head, value, length)
     elif field.kind == PROXY_FIELD:
-        return DONE
+        head.flags |= SEEN_ODD
     head.field_count += 1
     return verdict
 

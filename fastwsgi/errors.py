@@ -76,6 +76,7 @@ class Refusal(NamedTuple):
 
 REASONS = {
     400: "Bad Request",
+    403: "Forbidden",
     408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
@@ -133,4 +134,11 @@ REFUSALS = {
     -62: Refusal(408, "the head of the request did not arrive in time"),
     -63: Refusal(408, "the request body did not arrive in time"),
     -64: Refusal(507, "there is no room to store the request body"),
+    -65: Refusal(400, "the PROXY header is malformed"),
+    -66: Refusal(403, "a PROXY header came from an address that proxy_allow_ips does not have"),
+    -67: Refusal(400, "a plain HTTP request arrived on a port that speaks TLS; use https"),
+    -70: Refusal(400, "a field name has an underscore, and header_map refuses those"),
+    -71: Refusal(400, "the headers of the proxy contradict each other on the scheme"),
+    -72: Refusal(500, "the path does not lie under SCRIPT_NAME"),
+    -73: Refusal(400, "SCRIPT_NAME is repeated"),
 }

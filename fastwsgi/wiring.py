@@ -6,6 +6,7 @@ Besides `config/` this is the only file that sees the settings.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -19,10 +20,11 @@ from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Exchange
 from fastwsgi._greenlets import Greenlets
-from fastwsgi._http1 import Http1
+from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import Caller, FileWrapper, Inline
-from fastwsgi.net.listener import Listener
+from fastwsgi.net.listener import Factory, Listener
+from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.access_log import both
 from fastwsgi.observe.error_stream import ErrorStream
@@ -32,6 +34,8 @@ from fastwsgi.observe.reports import Reports
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
+    from fastwsgi.net.proxy_protocol import ProxyProtocol
+    from fastwsgi.net.tls import Certificate, Endpoint
     from fastwsgi.observe.request_hooks import RequestHooks
 
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
@@ -55,6 +59,8 @@ class Server:
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
+        self._preambles: ProxyProtocol | None = None
+        self._endpoint: Endpoint | None = None
 
     @property
     def requests(self) -> int:
@@ -64,7 +70,8 @@ class Server:
     @property
     def connections(self) -> int:
         """Connections open now."""
-        return self._http.connections
+        begun: int = self._http.connections
+        return begun if self._preambles is None else begun + len(self._preambles)
 
     def run(self) -> None:
         """Serve until `stop`, or until a `drain` is complete."""
@@ -94,6 +101,8 @@ class Server:
         """Close the connections and the reactor, but not the listening sockets."""
         for listener in self._listeners:
             listener.close()
+        if self._preambles is not None:
+            self._preambles.close()
         self._http.close()
         if self.elsewhere is not None:
             self.elsewhere.close()
@@ -105,6 +114,16 @@ class Server:
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
         self.reactor.every_wake(http.take_returned)
 
+    def expect_proxies(self, preambles: ProxyProtocol) -> None:
+        """Let connections of the listeners that follow begin with a PROXY header."""
+        self._preambles = preambles
+
+    def speak_tls(self, endpoint: Endpoint) -> None:
+        """Let connections begin with the handshake of `endpoint`, which keeps its certificates fresh."""
+        self._endpoint = endpoint
+        endpoint.catch_up()
+        self.reactor.every_second(endpoint.check)
+
     def run_elsewhere(self, dispatcher: Elsewhere) -> None:
         """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
         self.elsewhere = dispatcher
@@ -115,29 +134,40 @@ class Server:
         self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
     ) -> None:
         """Accept from `sock`; see `Listener` for `shared` and `backlog`."""
-        factory = partial(self._connect, environs)
+        connect = partial(self._connect, environs)
+        factory: Factory = connect
+        if self._preambles is not None:
+            refuse = partial(self._http.refuse, environs)
+            factory = partial(self._preambles.accept, connect, refuse)
         listener = Listener(sock, self.reactor, factory, shared=shared, backlog=backlog)
         self._listeners.append(listener)
 
     def adjust(self) -> None:
         """Accept, or rest where the worker is full; called when the number of connections has changed."""
-        full = self._http.connections >= self._limit
+        full = self.connections >= self._limit
         for listener in self._listeners:
             if full:
                 listener.pause()
             else:
                 listener.resume()
 
-    def _connect(self, environs: EnvironBuilder, fd: int, address: Any) -> None:
-        self._http.connect(environs, fd, address)
-        if self._http.connections >= self._limit:
+    def _connect(
+        self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
+    ) -> None:
+        transport = None if self._endpoint is None else self._endpoint.accept()
+        self._http.connect(environs, fd, address, extra=extra or None, transport=transport)
+        if self.connections >= self._limit:
             self.adjust()
 
     def _finish(self) -> None:
         for listener in self._listeners:
             listener.drain()
         self._http.drain()
-        while self._draining and self._http.connections:
+        if self._preambles is not None:
+            self._preambles.drain()
+        # Idle connections are let go in a second, and so is the next time that somebody looks.
+        self.reactor.sweep()
+        while self._draining and self.connections:
             if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
                 self._on_quiet()
                 self._on_quiet = None
@@ -149,6 +179,7 @@ def build(
     app: Callable[..., Any],
     sockets: list[socket.socket],
     *,
+    endpoint: Endpoint | None = None,
     max_requests: int = 0,
     on_worn_out: Callable[[], object] | None = None,
     heartbeat: memoryview[Any] | None = None,
@@ -156,7 +187,7 @@ def build(
     worker: object = None,
     log: Logger | None = None,
 ) -> Server:
-    """Return a server for `app` on bound `sockets`.
+    """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
     After `max_requests` requests (0: never) every answer announces the end of its connection and
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
@@ -214,24 +245,84 @@ def build(
         on_refusal=reports.refusal,
         on_change=server.adjust,
         on_max_requests=on_worn_out,
+        trusted_peers=Peers(settings.forwarded_allow_ips),
+        leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
     )
     server.speak(http)
+    if settings.proxy_protocol != "off":
+        from fastwsgi.net.proxy_protocol import ProxyProtocol
+
+        server.expect_proxies(
+            ProxyProtocol(
+                reactor,
+                settings.proxy_protocol,
+                Peers(settings.proxy_allow_ips),
+                settings.header_timeout,
+                server.adjust,
+            )
+        )
+    if endpoint is not None:
+        server.speak_tls(endpoint)
     for sock in sockets:
-        environs = EnvironBuilder(environ_template(sock, settings))
+        environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
     return server
+
+
+def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
+    """Return what makes the environs of one listening socket."""
+    client_header = find_client = None
+    if settings.real_ip is not None:
+        from fastwsgi.forwarded import client_finder
+
+        client_header = settings.real_ip.upper()
+        find_client = client_finder(client_header, Peers(settings.forwarded_allow_ips))
+    return EnvironBuilder(
+        environ_template(sock, settings),
+        secure_scheme_headers={
+            name.upper(): value for name, value in settings.secure_scheme_headers.items()
+        },
+        forwarder_headers=[name.upper() for name in settings.forwarder_headers],
+        header_map=settings.header_map,
+        client_header=client_header,
+        find_client=find_client,
+    )
+
+
+def secure(settings: Settings) -> Endpoint | None:
+    """Return the TLS that the settings want, or None. Raises ConfigError.
+
+    To be called where the keys can be read: before the workers are forked.
+    """
+    if settings.certfile is None:
+        return None
+    from fastwsgi.net.tls import Certificate, Endpoint
+
+    def certificate(entry: str) -> Certificate:
+        certfile, _, keyfile = entry.partition(",")
+        return Certificate(certfile.strip(), keyfile.strip() or None, "sni", "sni")
+
+    entries = (entry.partition("=") for entry in settings.sni)
+    return Endpoint(
+        Certificate(settings.certfile, settings.keyfile),
+        {host.lower(): certificate(files) for host, _, files in entries},
+        ca_certs=settings.ca_certs,
+        cert_reqs=settings.cert_reqs,
+        ciphers=settings.ciphers,
+        customise=settings.ssl_context and partial(settings.ssl_context, settings),
+    )
 
 
 def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     """What all environs of one listening socket have in common (PEP 3333), the rest as placeholders."""
     if sock.family == socket.AF_UNIX:
         # PEP 3333 wants both to be there; applications use the Host field before them.
-        host, port = "localhost", 80
+        host, port = "localhost", 443 if settings.is_ssl else 80
     else:
         host, port = sock.getsockname()[:2]
     return {
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": settings.url_scheme,
         "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
         "wsgi.errors": ErrorStream(logging.getLogger(ERROR)),
         "wsgi.multithread": settings.execution != "inline",
@@ -243,7 +334,8 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "SCRIPT_NAME": "",
+        # Bytes of the environment as latin-1 (PEP 3333, "Unicode Issues").
+        "SCRIPT_NAME": os.environb.get(b"SCRIPT_NAME", b"").rstrip(b"/").decode("latin-1"),
         "REQUEST_METHOD": "",
         "PATH_INFO": "",
         "QUERY_STRING": "",
@@ -265,7 +357,7 @@ def run_inline(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return what runs `app` on the reactor's own thread."""
-    return Inline(app, reports.application_error)
+    return Inline(app, reporter(reports, on_worn_out))
 
 
 def run_in_threads(
@@ -284,7 +376,7 @@ def run_in_threads(
 
     return Threads(
         app,
-        reports.application_error,
+        reporter(reports, on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -306,7 +398,7 @@ def run_in_greenlets(
 
     return Greenlets(
         app,
-        reports.application_error,
+        reporter(reports, on_worn_out),
         clock,
         settings.request_timeout,
         on_overdue,
@@ -346,3 +438,17 @@ def request_hooks(settings: Settings, worker: object, log: Log) -> RequestHooks 
     from fastwsgi.observe.request_hooks import RequestHooks
 
     return RequestHooks(worker, settings.pre_request, settings.post_request, log)
+
+
+def reporter(
+    reports: Reports, on_worn_out: OnWornOut
+) -> Callable[[dict[str, Any], BaseException | str], None]:
+    """Return what reports the application's mistakes, and has a worker replaced that is out of memory."""
+
+    def report(environ: dict[str, Any], error: BaseException | str) -> None:
+        reports.application_error(environ, error)
+        if isinstance(error, MemoryError) and on_worn_out is not None:
+            reports.out_of_memory()
+            on_worn_out()
+
+    return report

@@ -36,6 +36,7 @@ from typing import Any, Final, NamedTuple
 
 from fastwsgi.config.blame import own_frames, own_traceback
 from fastwsgi.errors import AppLoadError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 USUAL_NAMES: Final = ("application", "app", "wsgi_app", "wsgi")
 
@@ -53,7 +54,11 @@ class Specification(NamedTuple):
 
 def load(text: str) -> Application:
     """Import and return the application `text` names. Raises AppLoadError."""
-    spec = parse(text)
+    with standing_in():
+        return find(parse(text))
+
+
+def find(spec: Specification) -> Application:
     found: Any = import_module(spec)
     for depth, name in enumerate(spec.path):
         try:

@@ -8,8 +8,10 @@ effects.
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -26,6 +28,7 @@ from fastwsgi.observe.destinations import (
 )
 
 MOST_REQUEST_FIELDS: Final = 32768
+LARGEST_ID: Final = 2**32 - 2  # of a user or a group; the next one means "unchanged" to the kernel
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 YES: Final = frozenset({"1", "true", "yes", "on", "y"})
@@ -85,7 +88,7 @@ def size(value: object) -> int:
     if isinstance(value, str):
         found = re.fullmatch(r"([0-9]+)([KMG]?)", value.strip().upper())
         if found is None:
-            raise ValueError(f"takes a number of bytes, as in 512M, not {value!r}")
+            raise MalformedError(f"takes a number of bytes, as in 512M, not {value!r}")
         return int(found[1]) << (10 * " KMG".index(found[2] or " "))
     return integer(value)
 
@@ -221,6 +224,15 @@ def paths_or_patterns(value: object) -> tuple[str, ...]:
 def is_pattern(path: str) -> bool:
     """Whether glob expands it."""
     return any(sign in path for sign in "*?[")
+
+
+def certificates(value: object) -> tuple[str, ...]:
+    """Certificates by the name of a host, each as HOST=CERT,KEY, or HOST=CERT with the key in it."""
+    found = listed(value)
+    for entry in found:
+        if not re.fullmatch(r"(\*\.)?[^*=,\s]+=[^,]+(,[^,]+)?", entry):
+            raise ValueError(f"takes HOST=CERT,KEY, the host perhaps *.example.org, not {entry!r}")
+    return found
 
 
 def address_blocks(value: object) -> tuple[str, ...]:
@@ -363,9 +375,82 @@ def optional_folder(value: object) -> str | None:
     return None if value in (None, "") else absolute_folder(value)
 
 
+def paste_target(value: object) -> str | None:
+    """The absolute path of a file that is there, with #NAME where one of its applications is named."""
+    if value is None:
+        return None
+    path, mark, name = string(value).partition("#")
+    if not os.path.isfile(path):
+        raise ValueError(f"takes a file, or FILE#NAME, and there is no file {path!r}")
+    return f"{os.path.abspath(path)}{mark}{name}"
+
+
 def field_value(value: object) -> str:
     """Text that can stand in a header field (RFC 9110, 5.5), or nothing."""
     text = string(value)
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"takes printable ASCII text, not {text!r}")
     return text
+
+
+def comma_separated(value: object) -> tuple[str, ...]:
+    """A list in one string, with commas between its parts; given again it is another one."""
+    return strings(value or ())
+
+
+def field_values(value: object) -> dict[str, str]:
+    """Header fields (RFC 9110, 5.1) and a value of each."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"takes a dict of header fields in a configuration file, not {value!r}")
+    return {string(name): string(text) for name, text in value.items()}
+
+
+def optional_field_name(value: object) -> str | None:
+    """The name of a header field without an underscore, or None."""
+    if value is None:
+        return None
+    name = string(value)
+    if not re.fullmatch(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", name, re.ASCII):
+        raise ValueError(f"takes a header field such as X-Forwarded-For, not {value!r}")
+    return name
+
+
+def proxy_mode(value: object) -> str:
+    """Versions of the PROXY protocol, in all the words that gunicorn has for them."""
+    words = {"false": "off", "0": "off", "none": "off", "true": "auto", "1": "auto"}
+    word = value.strip().lower() if isinstance(value, str) else value
+    return one_of("off", "v1", "v2", "auto", yes="auto")(words.get(str(word), word))
+
+
+def user_id(value: object) -> int:
+    """The id of a user named or numbered; None is who runs the server. ConfigError if unknown."""
+    try:
+        return (
+            os.geteuid()
+            if value is None
+            else numbered(value, lambda name: pwd.getpwnam(name).pw_uid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no user {value!r} on this system") from None
+
+
+def group_id(value: object) -> int:
+    """The id of a group named or numbered; None is the server's. ConfigError if unknown."""
+    try:
+        return (
+            os.getegid()
+            if value is None
+            else numbered(value, lambda name: grp.getgrnam(name).gr_gid)
+        )
+    except KeyError:
+        raise ConfigError(f"there is no group {value!r} on this system") from None
+
+
+def numbered(value: object, look_up: Callable[[str], int]) -> int:
+    """A number as it is; a name by `look_up`, which raises KeyError."""
+    if isinstance(value, str) and not value.strip().isdecimal():
+        return look_up(value.strip())
+    number = integer(value)
+    if number > LARGEST_ID:
+        raise ValueError(f"takes a name or a number up to {LARGEST_ID}, not {number}")
+    return number

@@ -66,13 +66,15 @@ def spelt_out(word: str) -> str:
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of all flags, for the command `prog`."""
     parser = Parser(
         prog=prog,
         formatter_class=Formatter,
         usage="%(prog)s [OPTIONS] [MODULE:NAME]",
         description="Serve a WSGI application.",
-        epilog="Environment: PORT, WEB_CONCURRENCY, FASTWSGI_<SETTING>, GUNICORN_CMD_ARGS and"
-        " FASTWSGI_CMD_ARGS, the latter two holding options as above.",
+        epilog="Environment: PORT, WEB_CONCURRENCY, FORWARDED_ALLOW_IPS, SENDFILE, FASTWSGI_<SETTING>,"
+        " GUNICORN_CMD_ARGS and FASTWSGI_CMD_ARGS, the latter two holding options as above. A command"
+        " of its own: %(prog)s translate FILE prints uWSGI's ini file as a configuration file.",
     )
     parser.add_argument(
         "-v",

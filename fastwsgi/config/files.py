@@ -5,13 +5,32 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from _ast import AST, AnnAssign, Assign, AugAssign, FunctionDef, Name, PyCF_ONLY_AST
+
+# Of the module ast only this part is needed; the rest of it every worker would carry.
+from _ast import (
+    AST,
+    AsyncFunctionDef,
+    ClassDef,
+    DictComp,
+    FunctionDef,
+    GeneratorExp,
+    Lambda,
+    ListComp,
+    Name,
+    PyCF_ONLY_AST,
+    SetComp,
+    Store,
+    alias,
+)
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fastwsgi.config.blame import own_frames, own_traceback
 from fastwsgi.errors import ConfigError
+
+# Expressions whose names are not those of the file.
+OWN_NAMES: Final = (Lambda, ListComp, SetComp, DictComp, GeneratorExp)
 
 
 class File(NamedTuple):
@@ -67,24 +86,28 @@ def assigned(text: str | bytes) -> dict[str, int]:
     """The line of the assignment that counts, of each name; 0 where that depends on how the file ran."""
     lines: dict[str, int] = {}
     for statement in getattr(compile(text, "", "exec", PyCF_ONLY_AST), "body", ()):
-        for name, line in targets(statement):
+        for name, line in stored(statement):
             certain = name not in lines or line == statement.lineno
             lines[name] = line if certain else 0
+            if name == "*":  # an import that may bring any name
+                lines = dict.fromkeys(lines, 0)
     return lines
 
 
-def targets(tree: AST) -> Iterator[tuple[str, int]]:
-    """The names that a statement, or one within it, gives a value."""
-    if isinstance(tree, FunctionDef):
+def stored(tree: AST) -> Iterator[tuple[str, int]]:
+    """The names that a statement gives a value, and the line of each."""
+    if isinstance(tree, (FunctionDef, AsyncFunctionDef, ClassDef)):
         yield tree.name, tree.lineno
-    elif isinstance(tree, Assign):
-        yield from ((name.id, tree.lineno) for name in tree.targets if isinstance(name, Name))
-    elif isinstance(tree, (AnnAssign, AugAssign)) and isinstance(tree.target, Name):
-        yield tree.target.id, tree.lineno
-    else:
-        for field in ("body", "orelse", "finalbody", "handlers"):
-            for statement in getattr(tree, field, ()):
-                yield from targets(statement)
+    elif isinstance(tree, Name) and isinstance(tree.ctx, Store):
+        yield tree.id, tree.lineno
+    elif isinstance(tree, alias):
+        yield tree.asname or tree.name, tree.lineno
+    elif not isinstance(tree, OWN_NAMES):
+        for field in tree._fields:
+            part = getattr(tree, field, None)
+            for child in part if isinstance(part, list) else [part]:
+                if isinstance(child, AST):
+                    yield from stored(child)
 
 
 def failure(location: str, error: BaseException) -> ConfigError:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar, overload
 from fastwsgi.config.checks import (
     addresses,
     assignments,
+    certificates,
     flag,
     flag_or_yes,
     listed,
@@ -27,7 +28,8 @@ class Setting(Generic[T]):
     `bare` is what the flag says without a value: for yes and no that is True unless given; any other
     row that has one may have its flag with or without a value. `remark` is a sentence that the log
     has at the start where the value is not the default, or a function that makes one of the value,
-    "" for none. `ours` marks what gunicorn has not: its abbreviations go before those of such rows.
+    "" for none. `ours` marks what gunicorn has not; abbreviations of gunicorn's flags go before those
+    of such a row.
     """
 
     __slots__ = (
@@ -63,7 +65,8 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        self.repeated = check in (addresses, assignments, listed, paths_or_patterns, strings)
+        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
+        self.repeated = check in lists
         self._remark = remark
         self._default = default
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from fastwsgi.config.checks import MalformedError
+from fastwsgi.config.named_as_gunicorn import NamedAsGunicorn
 from fastwsgi.config.sections.accepted import Accepted
 from fastwsgi.config.sections.config_file import ConfigFile
 from fastwsgi.config.sections.debugging import Debugging
@@ -54,6 +55,7 @@ class Settings(
     ProcessNaming,
     Hooks,
     Accepted,
+    NamedAsGunicorn,
 ):
     """The final values, each an attribute of its own type.
 
@@ -77,6 +79,10 @@ class Settings(
                 "request_streaming needs threads or gevent, as a sync worker calls the application when"
                 f" the body is complete; add --threads 2{told(self.source('request_streaming'))}"
             )
+        if self.certfile is None:
+            for name in ("keyfile", "sni"):
+                if self.__dict__[name]:
+                    raise ConfigError(f"{name} needs a certfile{told(self.source(name))}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"settings do not change; make another Settings to set {name!r}")
@@ -84,14 +90,25 @@ class Settings(
     @property
     def execution(self) -> Execution:
         """How a worker runs the application. With threads, sync is gthread, as in gunicorn."""
-        if self.worker_class == "sync" and self.threads > 1:
-            return "threads"
-        return WORKER_CLASSES[self.worker_class]
+        how = WORKER_CLASSES[self.worker_class]
+        return "threads" if how == "inline" and self.threads > 1 else how
 
     @property
     def effective_class(self) -> str:
         """The worker class that stands for `execution`, whichever name was given."""
         return next(name for name, how in WORKER_CLASSES.items() if how == self.execution)
+
+    worker_class_str = effective_class  # gunicorn's name for it
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether the addresses speak TLS."""
+        return self.certfile is not None
+
+    @property
+    def url_scheme(self) -> str:
+        """How the addresses of what is served begin."""
+        return "https" if self.is_ssl else "http"
 
     @property
     def patience(self) -> float:

@@ -30,6 +30,7 @@ from fastwsgi.config import cli, files
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
 from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.gunicorn.stand_in import standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES: Final = ("GUNICORN_CMD_ARGS", "FASTWSGI_CMD_ARGS")
@@ -82,7 +83,11 @@ class Sources:
 
     @classmethod
     def of_command_line(
-        cls, words: Sequence[str], environ: Mapping[str, str], prog: str
+        cls,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        prog: str,
+        application: Sequence[Layer] = (),
     ) -> Sources:
         """The sources of a server started by a command. Raises UsageError."""
         layers: list[Layer] = []
@@ -94,27 +99,55 @@ class Sources:
             values = {**values, "wsgi_app": positional[0]}
         layers.append((COMMAND_LINE, values))
         warnings = [surplus(positional)] if len(positional) > 1 else []
-        return cls(layers, environ, default_files=DEFAULT_FILES, warnings=warnings)
+        return cls(
+            layers,
+            environ,
+            application=application,
+            default_files=DEFAULT_FILES,
+            warnings=warnings,
+        )
 
     def read(self) -> Settings:
         """The settings as they stand now. ConfigError names the source of what is wrong.
 
         Leaves the process in `folder`, which the configuration file finds on the import path.
         """
-        self.warnings = list(self._lasting_warnings)
         try:
             os.chdir(self.folder)
         except OSError as error:
             raise ConfigError(f"cannot change to {self.folder!r}: {error.strerror}") from None
         if self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        layers = [*self._defaults, *environment_defaults(self._environ), *self._application]
-        above = [*environment_settings(self._environ), *self._layers]
-        if location := self._config_file(above):
-            layers += self._known(files.read(location))
-        settings = Settings([*layers, *above])
+        with standing_in():  # for the file, and for functions that are given by their names
+            settings = self.settle(self.layers())
         self.warnings += settings.remarks
         return settings
+
+    def settle(self, layers: Sequence[Layer]) -> Settings:
+        """The settings of `layers`; of a paste file, where they name one, what it says goes below them."""
+        settings = Settings(layers)
+        if settings.paste is None:
+            return settings
+        # Only there is configparser needed.
+        from fastwsgi.config import paste  # noqa: PLC0415
+
+        return Settings([(settings.paste, paste.defaults(settings.paste)), *layers])
+
+    def layers(self) -> list[Layer]:
+        """What each source says now, lowest first; of a configuration file, from the present folder."""
+        self.warnings = list(self._lasting_warnings)
+        above = [*environment_settings(self._environ), *self._layers]
+        location = self._config_file(above)
+        file = self._known(files.read(location)) if location else []
+        said = [*self._application, *file, *above]
+        # A PORT that is none is no mistake where nobody asks for it.
+        names = {name for _, layer in said for name in layer}
+        platform = [
+            (source, layer)
+            for source, layer in environment_defaults(self._environ)
+            if names.isdisjoint(layer)
+        ]
+        return [*self._defaults, *platform, *said]
 
     def _config_file(self, layers: Sequence[Layer]) -> str | None:
         for _, layer in reversed(layers):
@@ -141,7 +174,7 @@ def environment_defaults(environ: Mapping[str, str]) -> list[Layer]:
     return [
         (f"environment {variable}", {name: form.format(environ[variable].strip())})
         for variable, (name, form) in PLATFORM.items()
-        if name in Settings.ROWS and variable in environ
+        if variable in environ
         if environ[variable].strip() or variable in SPEAK_EMPTY
     ]
 

@@ -62,7 +62,9 @@ def known_worker_class(value: object) -> str:
     if callable(value) and not isinstance(value, type):
         value = value()
     if isinstance(value, type):
-        value = f"{value.__module__}.{value.__qualname__}"
+        # Where gunicorn is not installed, its modules are those of fastwsgi.gunicorn.
+        module = value.__module__.replace("fastwsgi.gunicorn.workers", "gunicorn.workers")
+        value = f"{module}.{value.__qualname__}"
     name = string(value)
     if name not in WORKER_CLASSES:
         why = next((why for start, why in REFUSED.items() if name.startswith(start)), "")

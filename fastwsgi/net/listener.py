@@ -106,20 +106,35 @@ def bind(
     """
     target = parse_address(address)
     if isinstance(target, int):
-        return _adopt(target)
+        return adopt(target)
     if isinstance(target, str):
         return _bind_unix(target, backlog, umask)
     return _bind_tcp(target, backlog, reuse_port)
 
 
-def display(sock: socket.socket) -> str:
+def display(sock: socket.socket, scheme: str = "http") -> str:
     """Name a bound socket as people write it: `http://127.0.0.1:8000`, `unix:/run/app.sock`."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         path = os.fsdecode(name)
         return f"unix:@{path[1:]}" if path.startswith("\0") else f"unix:{path}"
     host, port = name[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_bound_to(sock: socket.socket, address: str) -> bool:
+    """Whether a socket that somebody else bound is what `bind` would make of `address`.
+
+    Port 0 is any port. Raises ConfigError for a malformed address, OSError for an unknown host.
+    """
+    target = parse_address(address)
+    if isinstance(target, int):
+        return sock.fileno() == target
+    name = sock.getsockname()
+    if isinstance(target, str):
+        return sock.family == socket.AF_UNIX and os.fsdecode(name) == target
+    family, _, _, _, where = _resolve(target)
+    return sock.family == family and name[0] == where[0] and where[1] in (0, name[1])
 
 
 class State(enum.Enum):
@@ -352,7 +367,8 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
-def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket.socket:
+def _resolve(target: tuple[str, int]) -> Any:
+    """The first answer of getaddrinfo that a socket is bound to."""
     host, port = target
     # As bytes, an ASCII name does not pull in the IDNA codec and its tables.
     name = host.encode() if host.isascii() else host
@@ -361,7 +377,11 @@ def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket
     except UnicodeError:
         raise ConfigError(f"bind address: {host!r} is not a host name") from None
     # A name with both kinds of address is bound as gunicorn binds it, by IPv4.
-    family, kind, proto, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return min(found, key=lambda entry: entry[0] != socket.AF_INET)
+
+
+def _bind_tcp(target: tuple[str, int], backlog: int, reuse_port: bool) -> socket.socket:
+    family, kind, proto, _, where = _resolve(target)
     sock: socket.socket = Socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -419,8 +439,8 @@ def _remove_stale(path: str) -> None:
             pass  # somebody is there, with a full queue or for others only: bind will tell
 
 
-def _adopt(fd: int) -> socket.socket:
-    """Take over a listening socket that the parent process opened."""
+def adopt(fd: int) -> socket.socket:
+    """Take over a listening socket that another process opened. Raises OSError where it is none."""
     sock: socket.socket = Socket(fileno=fd)
     try:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -264,6 +264,10 @@ class Reactor:
             self._handlers[fd] = handler
         self._late.clear()
 
+    def sweep(self) -> None:
+        """Sweep now; the next is due a second later."""
+        self._sweep_due(self.clock.monotonic(), full=False)
+
     def _sweep_due(self, now: float, full: bool) -> None:
         """Sweep, unless the batch was `full`: then more handlers may be ready, and they go first."""
         if full and self._postponed < BATCHES_BEFORE_SWEEP:

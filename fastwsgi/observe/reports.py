@@ -46,6 +46,10 @@ class Reports:
         """Too many threads do not come back."""
         self._log.error("%s of %s threads are stuck; the worker is replaced", stuck, threads)
 
+    def out_of_memory(self) -> None:
+        """The application had none."""
+        self._log.error("The worker is out of memory and is replaced")
+
 
 def named(environ: dict[str, Any]) -> str:
     """A request by its method and target."""

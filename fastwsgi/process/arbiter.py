@@ -29,7 +29,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from fastwsgi import __version__
@@ -38,13 +38,14 @@ from fastwsgi.config.sources import Sources
 from fastwsgi.errors import AppLoadError, BootError, ConfigError
 from fastwsgi.observe.logs import STANDARD
 from fastwsgi.originals import original
-from fastwsgi.process import hooks
+from fastwsgi.process import hooks, upgrade
 from fastwsgi.process.application import Load
 from fastwsgi.process.child import Child
+from fastwsgi.process.daemon import Launch
 from fastwsgi.process.faces import ServerFace
 from fastwsgi.process.gauges import Gauges
 from fastwsgi.process.generation import Generation
-from fastwsgi.process.logger import close_logger, make_logger, renew_logger
+from fastwsgi.process.logger import close_logger, give_files, make_logger, renew_logger
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import Order, Scoreboard, Slot, State
 from fastwsgi.process.signals import ENDING, TIMEOUT, SignalQueue, wait_readable
@@ -52,11 +53,14 @@ from fastwsgi.process.sockets import BindError, Sockets
 from fastwsgi.process.surroundings import (
     enter_folder,
     prepare,
-    replace_variables,
     require_execution,
+    set_variables,
+    take_back_variables,
 )
+from fastwsgi.process.systemd import Notifier
 from fastwsgi.process.title import set_title
 from fastwsgi.process.worker import Worker
+from fastwsgi.wiring import secure
 
 fork: Final = original("os", "fork")
 waitpid: Final = original("os", "waitpid")
@@ -68,6 +72,7 @@ SIGNALS: Final = (
     signal.SIGTTOU,
     signal.SIGUSR1,
     signal.SIGUSR2,
+    signal.SIGWINCH,
     signal.SIGCHLD,
 )
 
@@ -75,7 +80,7 @@ BIND_TRIES: Final = 5
 BIND_PAUSE: Final = 1.0
 
 # Seconds.
-ANSWER_SECONDS: Final = 1.0  # from TIMEOUT, which ends a request, to KILL
+ANSWER_SECONDS: Final = 0.5  # from TIMEOUT, which ends a request, to KILL
 OVERSLEPT_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 1.0  # from QUIT to KILL
 
@@ -88,16 +93,19 @@ LONGEST_BOOT_PAUSE: Final = 30.0
 class Arbiter(ServerFace):
     """The master process of one server. `load` gives the application of some settings.
 
-    `run` returns when the server was told to stop and has; it raises ConfigError when the server
-    cannot start.
+    `bind_pause` is how long to wait, in seconds, before an address in use is tried again. `run`
+    returns when the server was told to stop and has; it raises ConfigError when the server cannot
+    start.
     """
 
-    def __init__(self, sources: Sources, settings: Settings, load: Load) -> None:
+    def __init__(
+        self, sources: Sources, settings: Settings, load: Load, *, bind_pause: float = BIND_PAUSE
+    ) -> None:
         self.sources = sources
         self.settings = settings
         self.load = load
-        self.generation = Generation(settings, Sockets(()), load)
-        self.pid = os.getpid()
+        self.bind_pause = bind_pause
+        self.generation = Generation(settings, Sockets(()), load, None)
         self.children: dict[int, Child] = {}
         self.scoreboard = Scoreboard()
         self.gauges = Gauges()
@@ -109,23 +117,44 @@ class Arbiter(ServerFace):
         self.booted = False  # some worker has been ready
         self.reload_wanted = False
         self.pidfile: Pidfile | None = None
+        self.launch: Launch | None = None  # into the background, until that is done
         self.boot_pause = 0.0
         self.boot_after = 0.0  # no worker is forked before this time
         self.awake_since = 0.0
         self.last_failure = ""
 
     def run(self) -> None:
-        """Serve until told to stop. Raises ConfigError where the start fails."""
+        """Serve until told to stop. Raises ConfigError where the start fails.
+
+        With `daemon` set this returns in another process; the one that called it ends.
+        """
+        self.succession = upgrade.Succession(os.environ)
+        if self.settings.daemon and not self.succession.parent:
+            self.launch = Launch()
+        self.pid = os.getpid()
+        try:
+            self.serve()
+        except ConfigError as error:
+            if self.launch is not None:
+                self.launch.fail(error.exit_code)
+            raise
+
+    def serve(self) -> None:
+        """Be the master, in the process that is to be it. Raises ConfigError where the start fails."""
+        # Applications look for "gunicorn" there, to know that they are served and not run by hand.
+        os.environ["SERVER_SOFTWARE"] = f"fastwsgi/{__version__} (gunicorn)"
         enter_folder(self.settings)
         self.log = make_logger(self.settings)
+        give_files(self.log, self.settings)
         self.signals = SignalQueue(SIGNALS)
+        self.notifier = Notifier(os.environ)
         self.lifeline, self.lifeline_end = os.pipe2(os.O_CLOEXEC)
         try:
             if self.start():
                 self.work()
-        except ConfigError as error:
+        except Exception as error:
             if self.settings.errorlog != STANDARD:
-                self.log.critical("%s", error)
+                self.log.critical("%s", error, exc_info=not isinstance(error, ConfigError))
             raise
         finally:
             self.finish()
@@ -133,12 +162,16 @@ class Arbiter(ServerFace):
     def start(self) -> bool:
         """Up to the first fork. False where a signal came first that ends the server."""
         settings = self.settings
-        replace_variables(settings, settings, self.sources.environ)
+        set_variables(settings)
         hooks.require(settings, "nworkers_changed", self, self.num_workers, None)
         self.log.info("Starting fastwsgi %s", __version__)
         self.say_warnings()
+        if settings.daemon and "NOTIFY_SOCKET" in os.environ:
+            self.log.warning("systemd does not follow a daemon by Type=notify; leave --daemon out")
         require_execution(settings)
-        self.pidfile = create_pidfile(settings)
+        self.generation.endpoint = secure(settings)
+        self.succession.watch_parent()
+        self.pidfile = self.create_pidfile(settings)
         if settings.preload_app:
             self.generation.app.load = self.preload(settings)
         hooks.require(settings, "on_starting", self)
@@ -150,7 +183,11 @@ class Arbiter(ServerFace):
         self.log.info("Listening at: %s (%s)", sockets, self.pid)
         self.log.info("Using worker: %s", settings.effective_class)
         set_title("master", self.name)
+        self.notifier.ready("Listening")
         hooks.require(settings, "when_ready", self)
+        if self.launch is not None:
+            self.launch.succeed(keep_streams=settings.enable_stdio_inheritance)
+            self.launch = None
         return True
 
     def work(self) -> None:
@@ -160,8 +197,13 @@ class Arbiter(ServerFace):
             self.reap_workers()
             if self.stopping and not self.children:
                 return
+            if self.succession.parent_left():
+                self.be_promoted()
             self.murder_workers()
-            if time.monotonic() >= self.drain_at:
+            now = time.monotonic()
+            if now >= self.notifier.ping_at:
+                self.notifier.ping()
+            if now >= self.drain_at:
                 self.drain()
             if not self.stopping:
                 self.manage_workers()
@@ -191,6 +233,7 @@ class Arbiter(ServerFace):
         if self.settings.enable_backlog_metric and not self.stopping:
             yield self.gauges.due
         yield self.drain_at
+        yield self.notifier.ping_at
 
     def finish(self) -> None:
         """Release everything; after a failed start, with whatever there is by then."""
@@ -201,7 +244,7 @@ class Arbiter(ServerFace):
         self.close_sockets()
         if self.pidfile is not None:
             self.pidfile.remove()
-        self.log.info("Shutting down: Master")
+        self.log.info("Shutting down: Master%s", self.succession.suffix)
         if self.started:
             hooks.call(self.settings, "on_exit", self)
         os.close(self.lifeline)
@@ -212,9 +255,9 @@ class Arbiter(ServerFace):
 
     def close_sockets(self) -> None:
         """Stop listening; workers that drain still accept what is queued."""
-        self.generation.sockets.close_except(None)
-        if self.previous is not None:
-            self.previous.sockets.close_except(None)
+        for generation in (self.generation, self.previous):
+            if generation is not None:
+                generation.sockets.close_except(None, unlink=self.succession.peer == 0)
 
     # Starting
 
@@ -222,8 +265,12 @@ class Arbiter(ServerFace):
     def name(self) -> str:
         """What ps and the log call the server."""
         settings = self.settings
-        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app)
-        return next(filter(None, names), "fastwsgi")
+        names = (settings.proc_name, settings.default_proc_name, settings.wsgi_app, "fastwsgi")
+        return next(filter(None, names)) + self.succession.suffix
+
+    def addresses(self, settings: Settings) -> Sequence[str]:
+        """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
+        return [f"fd://{fd}" for fd in self.succession.activated] or settings.bind
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:
@@ -250,15 +297,17 @@ class Arbiter(ServerFace):
 
         None where a signal comes first that ends the server.
         """
+        addresses = self.addresses(settings)
+        present = Sockets.inherit(self.succession.fds, addresses, settings)
         for attempt in range(1, BIND_TRIES + 1):
             try:
-                return Sockets.open(settings)
+                return Sockets.open(addresses, settings, present)
             except BindError as error:
                 if attempt == BIND_TRIES or not error.worth_waiting:
                     raise
                 if attempt == 1:
                     self.log.warning("%s; trying again for some seconds", error)
-            if any(number in ENDING for number in self.wait(time.monotonic() + BIND_PAUSE)):
+            if any(number in ENDING for number in self.wait(time.monotonic() + self.bind_pause)):
                 break
         return None
 
@@ -273,11 +322,14 @@ class Arbiter(ServerFace):
             self.stop(graceful=number == signal.SIGTERM)
         elif number == signal.SIGUSR1:
             self.log.reopen_files()
+            give_files(self.log, self.settings)
             self.kill_workers(signal.SIGUSR1)
-        elif number == signal.SIGUSR2:
-            self.log.warning("USR2, an upgrade in place, is not there yet; send HUP to reload")
         elif self.stopping:
             pass
+        elif number == signal.SIGUSR2:
+            self.upgrade()
+        elif number == signal.SIGWINCH:
+            self.rest()
         elif number == signal.SIGHUP:
             self.reload_wanted = True
         elif number == signal.SIGTTIN:
@@ -288,15 +340,18 @@ class Arbiter(ServerFace):
     def stop(self, *, graceful: bool) -> None:
         """End all workers: gracefully, or at once, also while the former is under way."""
         begins, self.stopping = not self.stopping, True
+        if begins:
+            self.say_stopping()
         if not graceful:
             self.close_sockets()
             for child in self.children.values():
                 self.dismiss(child, signal.SIGQUIT, QUICK_SECONDS)
-        elif begins:
+        elif begins and self.settings.drain_delay and not self.succession.peer:
             self.drain_at = time.monotonic() + self.settings.drain_delay
-            if self.settings.drain_delay:
-                self.log.info("Listening for %s seconds more", self.settings.drain_delay)
-                self.kill_workers(signal.SIGTERM)
+            self.log.info("Listening for %s seconds more", self.settings.drain_delay)
+            self.kill_workers(signal.SIGTERM)
+        elif begins:
+            self.drain()
 
     def drain(self) -> None:
         """Stop listening, then have the workers finish what they have.
@@ -304,9 +359,79 @@ class Arbiter(ServerFace):
         In this order: a worker empties the queues of the sockets, and after it nothing may come in.
         """
         self.drain_at = math.inf
+        order = Order.RETIRE if self.succession.peer else Order.END
         self.close_sockets()
         for child in self.children.values():
-            self.retire(child, Order.END)
+            self.retire(child, order)
+
+    def say_stopping(self) -> None:
+        """Tell systemd that the service ends, or who the service is from now on."""
+        if self.succession.successor:
+            self.notifier.main_process(self.succession.successor)
+        elif not self.succession.parent:
+            self.notifier.stopping()
+
+    def rest(self) -> None:
+        """Retire all workers, until TTIN or HUP; on a terminal WINCH means nothing of the kind."""
+        if self.settings.daemon:
+            self.log.info("graceful stop of workers")
+            self.num_workers = 0
+        else:
+            self.log.debug("SIGWINCH ignored. Not daemonized")
+
+    # Upgrading
+
+    def upgrade(self) -> None:
+        """Start another master on the same sockets, unless there are two already."""
+        if self.succession.peer:
+            self.log.warning("USR2 ignored: there are two masters (pid: %s)", self.succession.peer)
+            return
+        flush_streams()
+        try:
+            with self.signals.blocked():
+                pid = fork()
+                if pid == 0:
+                    self.exec_successor()
+        except OSError as error:
+            self.log.error("Not upgraded: %s", error.strerror)
+            return
+        self.succession.successor = pid
+        self.log.info("Upgrading: the new master has the pid %s", pid)
+
+    def exec_successor(self) -> NoReturn:
+        """In the child, with the signals blocked: execute the command of this server anew."""
+        try:
+            self.signals.abandon()
+            hooks.require(self.settings, "pre_exec", self)
+            upgrade.forget_handlers(self.signals.numbers)
+            hooks.require(self.settings, "pre_exec", self)
+            fds = self.generation.sockets.filenos()
+            environ = upgrade.heirs_environment(
+                self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)
+            )
+            upgrade.execute(self.sources.folder, environ, fds)
+        except BaseException as error:
+            self.log.error("The new master cannot be started: %s", error)
+        finally:
+            os._exit(1)
+
+    def lose_successor(self, status: int) -> None:
+        """The new master is gone: it failed, or was told to leave. This one goes on."""
+        self.log.warning(
+            "The new master (pid: %s) %s", self.succession.successor, describe_end(status)
+        )
+        self.succession.successor = 0
+
+    def be_promoted(self) -> None:
+        """The old master is gone; this one takes its name, its pidfile and its place."""
+        set_title("master", self.name)
+        self.notifier.main_process(self.pid)
+        if self.pidfile is not None and self.settings.pidfile is not None:
+            try:
+                self.pidfile.move(self.settings.pidfile)
+            except OSError as error:
+                self.log.error("The pidfile keeps its name: %s", error)
+        self.log.info("Master has been promoted.")
 
     # Reloading
 
@@ -323,23 +448,40 @@ class Arbiter(ServerFace):
         self.reload_wanted = False
         if self.previous is not None:
             self.abandon_reload(self.previous, "another HUP came before the new workers were ready")
-        self.log.info("Hang up: Master")
+        self.log.info("Hang up: Master%s", self.succession.suffix)
+        self.notifier.reloading()
         try:
-            self.begin_generation(self.sources.read())
+            self.begin_generation(self.read_settings())
             hooks.call(self.settings, "on_reload", self)
         except ConfigError as error:
             with contextlib.suppress(ConfigError):
                 enter_folder(self.settings)
-            self.log.error("Not reloaded, going on as before: %s", error)
+            self.report_no_reload(str(error))
+
+    def report_no_reload(self, why: str) -> None:
+        """Say why all stays as it was."""
+        self.log.error("Not reloaded, going on as before: %s", why)
+        self.notifier.ready("Not reloaded")
+
+    def read_settings(self) -> Settings:
+        """As at the start: what a configuration file computes of a variable does not grow with each reload."""
+        take_back_variables(self.settings, self.sources.environ)
+        try:
+            return self.sources.read()
+        finally:
+            set_variables(self.settings)
 
     def begin_generation(self, settings: Settings) -> None:
         """Fork nothing yet: `manage_workers` does. Raises ConfigError, with nothing changed."""
         present = self.generation
+        listening = str(present.sockets)
         enter_folder(settings)
         require_execution(settings)
+        endpoint = secure(settings)
         self.log = renew_logger(self.log, settings, self.settings)
+        give_files(self.log, settings)
         try:
-            sockets = Sockets.open(settings, present.sockets)
+            sockets = Sockets.open(self.addresses(settings), settings, present.sockets)
             try:
                 self.replace_pidfile(settings)
             except ConfigError:
@@ -354,23 +496,32 @@ class Arbiter(ServerFace):
         elif settings.preload_app:
             self.log.warning("preload_app is new: the workers load the application until a restart")
         self.previous = present
-        self.generation = Generation(settings, sockets, present.app.load)
+        self.generation = Generation(settings, sockets, present.app.load, endpoint)
         self.change_settings(settings, present.count)
         self.boot_after = self.boot_pause = 0.0
-        if sockets.addresses != present.sockets.addresses:
+        if str(sockets) != listening:
             self.log.info("Listening at: %s (%s)", sockets, self.pid)
 
     def change_settings(self, settings: Settings, count: int) -> None:
         """The settings of the master are now these; there were `count` workers before."""
-        replace_variables(self.settings, settings, self.sources.environ)
+        take_back_variables(self.settings, self.sources.environ)
+        set_variables(settings)
         self.settings = settings
         hooks.call(settings, "nworkers_changed", self, self.num_workers, count)
+
+    def create_pidfile(self, settings: Settings) -> Pidfile | None:
+        """Write the pidfile that `settings` name, if any. Raises ConfigError."""
+        if settings.pidfile is None:
+            return None
+        pidfile = Pidfile(settings.pidfile + self.succession.suffix)
+        pidfile.create()
+        return pidfile
 
     def replace_pidfile(self, settings: Settings) -> None:
         """Move to the pidfile of `settings`. ConfigError, with nothing changed, if it cannot be."""
         if settings.pidfile == self.settings.pidfile:
             return
-        pidfile = create_pidfile(settings)
+        pidfile = self.create_pidfile(settings)
         if self.pidfile is not None:
             self.pidfile.remove()
         self.pidfile = pidfile
@@ -378,8 +529,9 @@ class Arbiter(ServerFace):
     def complete_reload(self, previous: Generation) -> None:
         """The new generation is ready: the sockets that only the previous one had are closed."""
         self.previous = None
-        previous.sockets.close_except(self.generation.sockets)
+        previous.sockets.close_except(self.generation.sockets, unlink=self.succession.peer == 0)
         set_title("master", self.name)
+        self.notifier.ready("Reloaded")
         self.log.info("Reloaded: %s new workers are ready", self.generation.count)
 
     def abandon_reload(self, previous: Generation, why: str) -> None:
@@ -394,7 +546,7 @@ class Arbiter(ServerFace):
         for child in self.children.values():
             if child.generation is failed:
                 self.retire(child)
-        self.log.error("Not reloaded, going on as before: %s", why)
+        self.report_no_reload(why)
 
     # Workers
 
@@ -460,13 +612,10 @@ class Arbiter(ServerFace):
         if slot is None:
             self.postpone_boots("there is no slot left for another worker")
             return
-        # What is in their buffers would be written by the child as well.
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
         try:
             worker = self.make_worker(generation, seat, slot)
             hooks.require(generation.settings, "pre_fork", self, worker)
+            flush_streams()
             with self.signals.blocked():
                 pid = fork()
                 if pid == 0:
@@ -490,6 +639,7 @@ class Arbiter(ServerFace):
             generation.sockets.of_seat(seat),
             slot,
             self.log,
+            endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,
             age=self.worker_age,
@@ -526,6 +676,8 @@ class Arbiter(ServerFace):
                 pid, status = waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
+                if pid == self.succession.successor:
+                    self.lose_successor(status)
                 child = self.children.pop(pid, None)
                 if child is not None:
                     self.bury(child, status)
@@ -574,6 +726,7 @@ class Arbiter(ServerFace):
                 self.log.critical("WORKER TIMEOUT (pid:%s)", child.pid)
                 child.last_beat, child.speak_by = child.slot.heartbeat, now + ANSWER_SECONDS
                 send(child.pid, TIMEOUT)
+                send(child.pid, signal.SIGCONT)  # a process that somebody stopped answers nothing
 
     def retire(self, child: Child, order: Order = Order.RETIRE) -> None:
         """Tell a worker to finish what it does and leave; once."""
@@ -593,12 +746,11 @@ class Arbiter(ServerFace):
             send(pid, number)
 
 
-def create_pidfile(settings: Settings) -> Pidfile | None:
-    if settings.pidfile is None:
-        return None
-    pidfile = Pidfile(settings.pidfile)
-    pidfile.create()
-    return pidfile
+def flush_streams() -> None:
+    """Before a fork: what is in their buffers would be written by the child as well."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 def send(pid: int, number: int) -> None:

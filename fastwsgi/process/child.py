@@ -11,9 +11,9 @@ from fastwsgi.process.worker import Worker
 
 # Seconds. A worker's heart beats once a second, so a shorter silence says nothing, and silence shows
 # up to a second late; part of that is allowed for, so that a request gets its full timeout and the
-# end still comes within a second.
+# end still comes within a second, KILL included.
 BEAT_SECONDS: Final = 1.0
-BEAT_TOLERANCE: Final = 0.75
+BEAT_TOLERANCE: Final = 0.25
 
 
 class Child:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastwsgi.config.settings import Settings
-from fastwsgi.net.listener import display
 from fastwsgi.observe.logger import Logger
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
@@ -49,7 +48,8 @@ class ServerFace:
     @property
     def LISTENERS(self) -> list[ListenerFace]:  # noqa: N802
         """The listening sockets, one for each address."""
-        return [ListenerFace(address.first) for address in self.generation.sockets.addresses]
+        addresses = self.generation.sockets.addresses
+        return [ListenerFace(address.first, str(address)) for address in addresses]
 
     @property
     def num_workers(self) -> int:
@@ -65,14 +65,15 @@ class ServerFace:
 class ListenerFace:
     """A listening socket that shows itself as an address."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, name: str) -> None:
         self.sock = sock
+        self._name = name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sock, name)
 
     def __str__(self) -> str:
-        return display(self.sock)
+        return self._name
 
 
 class WorkerFace:

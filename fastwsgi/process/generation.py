@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.process.application import Application, Load
 from fastwsgi.process.sockets import Sockets
+
+if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
 
 
 class Generation:
@@ -15,11 +19,14 @@ class Generation:
     `count` is how many there should be, `begun` when it was made, in seconds of the monotonic clock.
     """
 
-    __slots__ = ("app", "begun", "count", "settings", "sockets")
+    __slots__ = ("app", "begun", "count", "endpoint", "settings", "sockets")
 
-    def __init__(self, settings: Settings, sockets: Sockets, load: Load) -> None:
+    def __init__(
+        self, settings: Settings, sockets: Sockets, load: Load, endpoint: Endpoint | None
+    ) -> None:
         self.settings = settings
         self.sockets = sockets
         self.app = Application(settings, load)
+        self.endpoint = endpoint
         self.count = settings.workers
         self.begun = time.monotonic()

@@ -9,6 +9,7 @@ from typing import Final
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
 from fastwsgi.observe.logger import Logger
+from fastwsgi.process import privileges
 
 # gunicorn's names of the class that is there without a setting.
 OURS: Final = frozenset(
@@ -52,6 +53,13 @@ def renew_logger(logger: Logger, settings: Settings, present: Settings) -> Logge
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"the logs cannot be set up: {told(error)}") from error
+
+
+def give_files(logger: Logger, settings: Settings) -> None:
+    """Let the files of a logger belong to the workers; one of another class sees to that itself."""
+    if isinstance(logger, Logger):
+        for file in logger.files():
+            privileges.give(file.fileno(), settings)
 
 
 def close_logger(logger: Logger) -> None:

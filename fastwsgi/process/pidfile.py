@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Final
 
 from fastwsgi.errors import ConfigError
+
+MODE: Final = 0o644
+DRAFT_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Pidfile:
@@ -23,20 +27,27 @@ class Pidfile:
         owner = self.owner()
         if owner not in (0, os.getpid()) and is_running(owner):
             raise ConfigError(
-                f"the pidfile {self.path!r} belongs to the process {owner}, which is running;"
-                " stop that one first, or name another file"
+                f"Already running on PID {owner}, as the pidfile {self.path!r} says;"
+                " stop that process first, or name another file"
             )
         # Written aside and renamed, so that a reader finds a whole number or no file.
         draft = f"{self.path}.{os.getpid()}"
         try:
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            fd = os.open(draft, DRAFT_FLAGS, MODE)
             try:
+                os.fchmod(fd, MODE)  # whatever the umask: who may stop the server can read it
                 os.write(fd, b"%d\n" % os.getpid())
             finally:
                 os.close(fd)
             os.rename(draft, self.path)
         except OSError as error:
             raise ConfigError(f"the pidfile {self.path!r}: {error.strerror}") from None
+
+    def move(self, path: str) -> None:
+        """Become the file at `path`, in the place of whatever is there. Raises OSError."""
+        path = os.path.abspath(path)
+        os.rename(self.path, path)
+        self.path = path
 
     def remove(self) -> None:
         """Remove the file if it is still ours."""

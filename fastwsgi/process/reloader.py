@@ -57,6 +57,8 @@ class Reloader:
         except AppLoadError as error:
             logging.getLogger(ERROR).error("%s", error)
             self._failed = files_of(error, sys.path)
+            if name := self._settings.wsgi_app:
+                self._failed |= places(name.partition(":")[0], sys.path)
             return failure_page(str(error))
 
     def watch(self, reactor: Reactor, give_way: OnChange) -> None:
@@ -210,12 +212,15 @@ def files_of(error: BaseException, folders: Iterable[str]) -> set[str]:
         if isinstance(cause, SyntaxError) and cause.filename:
             found.add(cause.filename)
         if isinstance(cause, ModuleNotFoundError) and cause.name:
-            path = cause.name.replace(".", os.sep)
-            for folder in folders:
-                base = os.path.join(folder, path)
-                found |= {f"{base}.py", os.path.join(base, "__init__.py")}
+            found |= places(cause.name, folders)
         cause = cause.__cause__ or cause.__context__
     return {path for path in found if not path.startswith("<")}
+
+
+def places(module: str, folders: Iterable[str]) -> set[str]:
+    """Where the source of `module` may be, or come to be."""
+    bases = [os.path.join(folder, module.replace(".", os.sep)) for folder in folders]
+    return {f"{base}.py" for base in bases} | {os.path.join(base, "__init__.py") for base in bases}
 
 
 def failure_page(text: str) -> Callable[..., list[bytes]]:

@@ -22,7 +22,7 @@ import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from fastwsgi.originals import original
 
@@ -53,11 +53,12 @@ class SignalQueue:
         self._on_arrival = on_arrival
         self.fd, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup_before = signal.set_wakeup_fd(self._ringer, warn_on_full_buffer=False)
-        self._before = self.take_back()
+        self.take_back()
 
-    def take_back(self) -> dict[int, Any]:
-        """Install our handlers, once more if others have installed theirs; return those that were there."""
-        return {number: set_handler(number, self._note) for number in self.numbers}
+    def take_back(self) -> None:
+        """Install our handlers, once more if others have installed theirs."""
+        for number in self.numbers:
+            set_handler(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pending.append(number)
@@ -91,12 +92,23 @@ class SignalQueue:
         os.close(self._ringer)
 
     def close(self) -> None:
-        """Put back the handlers that were there before."""
-        for number, handler in self._before.items():
-            set_handler(number, signal.SIG_DFL if handler is None else handler)
+        """Take none any more. What comes now comes too late: it is not to end a process that ends."""
+        for number in self.numbers - {signal.SIGCHLD}:
+            set_handler(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self.fd)
         os.close(self._ringer)
+
+
+@contextlib.contextmanager
+def handlers_kept(numbers: Iterable[int]) -> Iterator[None]:
+    """Put the handlers of `numbers` back at the end, whoever took the signals meanwhile."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            set_handler(number, signal.SIG_DFL if handler is None else handler)
 
 
 def wait_readable(fds: Iterable[int], seconds: float | None) -> None:

@@ -1,5 +1,8 @@
 """The listening sockets of a master: opened once, handed to every worker, kept through reloads.
 
+Through an upgrade as well, where the next master gets them as descriptors and finds out by their names
+which of its addresses each of them is.
+
 With `reuse_port` every worker has a TCP socket of its own, by its seat (0, 1, 2 ...). The master
 keeps those open as well: a worker that dies leaves what its socket has queued to its successor.
 """
@@ -8,25 +11,47 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
-from fastwsgi.net.listener import bind, display, parse_address
+from fastwsgi.net.listener import adopt, bind, display, is_bound_to, parse_address
+from fastwsgi.process.privileges import give
 
 WORTH_WAITING = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 
 
 class Address:
-    """One bind address and its sockets: one, or one for each seat. Raises OSError, ConfigError."""
+    """One bind address and its sockets: one, or one for each seat.
 
-    def __init__(self, text: str, settings: Settings) -> None:
+    They are bound now, unless another master left them. Raises OSError, ConfigError.
+    """
+
+    def __init__(
+        self, text: str, settings: Settings, inherited: Sequence[socket.socket] = ()
+    ) -> None:
         self.text = text
+        self._target = parse_address(text)
         self._backlog = settings.backlog
-        self._by_seat = settings.reuse_port and isinstance(parse_address(text), tuple)
-        self._sockets = [bind(text, backlog=self._backlog, reuse_port=self._by_seat)]
+        self._scheme = settings.url_scheme
+        self._umask = settings.umask
+        by_name = isinstance(self._target, tuple)
+        self._sockets = [*inherited] or [
+            bind(
+                text,
+                backlog=self._backlog,
+                reuse_port=settings.reuse_port and by_name,
+                umask=self._umask,
+            )
+        ]
+        self._by_seat = by_name and bool(
+            self.first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+        )
+        if self.file and not inherited:
+            give(self.file, settings)
 
     @property
     def first(self) -> socket.socket:
@@ -53,8 +78,14 @@ class Address:
     def adopt(self, settings: Settings) -> Address:
         """The same sockets under new settings."""
         self._backlog = settings.backlog
-        for sock in self._sockets:
-            sock.listen(self._backlog)
+        self._scheme = settings.url_scheme
+        if not isinstance(self._target, int):  # whoever opened it said how long its queue is
+            for sock in self._sockets:
+                sock.listen(self._backlog)
+        if self.file and settings.umask != self._umask:
+            self._umask = settings.umask
+            with contextlib.suppress(OSError):
+                os.chmod(self.file, 0o777 & ~self._umask)
         return self
 
     def close_except_of(self, seat: int) -> None:
@@ -67,12 +98,23 @@ class Address:
         for sock in self._sockets:
             sock.close()
 
+    def __str__(self) -> str:
+        return display(self.first, self._scheme)
+
+    @property
+    def file(self) -> str:
+        """The file of a unix socket of ours; empty where there is none."""
+        path = self._target
+        return path if isinstance(path, str) and not path.startswith("\0") else ""
+
     def unlink(self) -> None:
         """Remove the file of a unix socket."""
-        path = self.first.getsockname() if self.first.family == socket.AF_UNIX else ""
-        if path and isinstance(path, str) and self.text.startswith("unix:"):
+        if self.file:
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                os.unlink(self.file)
+
+    def filenos(self) -> list[int]:
+        return [sock.fileno() for sock in self._sockets]
 
 
 class Sockets:
@@ -82,15 +124,17 @@ class Sockets:
         self.addresses = tuple(addresses)
 
     @classmethod
-    def open(cls, settings: Settings, present: Sockets | None = None) -> Sockets:
-        """Bind what `settings` name, taking over what `present` has of it.
+    def open(
+        cls, bind: Sequence[str], settings: Settings, present: Sockets | None = None
+    ) -> Sockets:
+        """Bind the addresses `bind`, taking over what `present` has of them.
 
         Raises ConfigError for a malformed address and BindError where one cannot be had; then
         nothing has changed.
         """
         held = {} if present is None else {address.text: address for address in present.addresses}
         opened: dict[str, Address] = {}
-        for text in settings.bind:
+        for text in bind:
             if text in held or text in opened:
                 continue
             try:
@@ -100,8 +144,35 @@ class Sockets:
                 raise BindError(text, error) from error
         return cls(
             opened[text] if text in opened else held[text].adopt(settings)
-            for text in dict.fromkeys(settings.bind)
+            for text in dict.fromkeys(bind)
         )
+
+    @classmethod
+    def inherit(cls, fds: Iterable[int], bind: Sequence[str], settings: Settings) -> Sockets:
+        """What another master left, each socket under that of the addresses `bind` that it has.
+
+        Those that no address wants are closed. Raises BindError where a descriptor is no listening
+        socket.
+        """
+        sockets: dict[object, list[socket.socket]] = {}
+        addresses: list[Address] = []
+        try:
+            for fd in fds:
+                with told(f"fd://{fd}"):
+                    sock = adopt(fd)
+                sockets.setdefault(sock.getsockname(), []).append(sock)
+            for text in dict.fromkeys(bind):
+                with told(text):
+                    found = [name for name, group in sockets.items() if is_bound_to(group[0], text)]
+                if found:
+                    addresses.append(Address(text, settings, sockets.pop(found[0])))
+        except BindError:
+            cls(addresses).close_except(None, unlink=False)
+            raise
+        finally:
+            for sock in itertools.chain(*sockets.values()):
+                sock.close()
+        return cls(addresses)
 
     def __iter__(self) -> Iterator[socket.socket]:
         return (sock for address in self.addresses for sock in address)
@@ -114,14 +185,19 @@ class Sockets:
         for address in self.addresses:
             address.keep_seats(count)
 
-    def close_except(self, kept: Sockets | None) -> None:
-        """Close what `kept` does not share, and remove its files."""
+    def close_except(self, kept: Sockets | None, *, unlink: bool = True) -> None:
+        """Close what `kept` does not share, and with `unlink` remove its files."""
         shared = () if kept is None else kept.addresses
         gone = [address for address in self.addresses if address not in shared]
         self.addresses = tuple(address for address in self.addresses if address in shared)
         for address in gone:
-            address.unlink()
+            if unlink:
+                address.unlink()
             address.close()
+
+    def filenos(self) -> list[int]:
+        """The descriptors of all sockets, in the order of the addresses and their seats."""
+        return [fd for address in self.addresses for fd in address.filenos()]
 
     def close_except_of(self, seat: int) -> None:
         """In the worker on `seat`: close the copies of the other workers' sockets.
@@ -133,7 +209,16 @@ class Sockets:
             address.close_except_of(seat)
 
     def __str__(self) -> str:
-        return ",".join(display(address.first) for address in self.addresses)
+        return ",".join(map(str, self.addresses))
+
+
+@contextlib.contextmanager
+def told(text: str) -> Iterator[None]:
+    """Make of an OSError inside a BindError that names the address."""
+    try:
+        yield
+    except OSError as error:
+        raise BindError(text, error) from error
 
 
 class BindError(ConfigError):

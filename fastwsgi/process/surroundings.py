@@ -25,21 +25,17 @@ def enter_folder(settings: Settings) -> None:
             sys.path.insert(0, folder)
 
 
-def replace_variables(before: Settings, after: Settings, environ: Mapping[str, str]) -> None:
-    """In the master: take back what `raw_env` of `before` set, and set that of `after`.
-
-    Hooks read it there, as prometheus_client's do. `environ` is the environment as it was.
-    """
-    for pair in before.raw_env:
+def take_back_variables(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Undo `set_variables`. `environ` is the environment as it was."""
+    for pair in settings.raw_env:
         name = pair.partition("=")[0]
         os.environ.pop(name, None)
         if name in environ:
             os.environ[name] = environ[name]
-    set_variables(after)
 
 
 def set_variables(settings: Settings) -> None:
-    """Set the variables of `raw_env`."""
+    """Set the variables of `raw_env`, which hooks of the master read, too."""
     for pair in settings.raw_env:
         name, _, value = pair.partition("=")
         os.environ[name] = value

@@ -44,12 +44,14 @@ from fastwsgi.observe.logs import STANDARD, open_log
 from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.faces import WorkerFace
+from fastwsgi.process.privileges import drop
 from fastwsgi.process.scoreboard import Order, Slot, State
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.process.wear import Wear
 
 if TYPE_CHECKING:
+    from fastwsgi.net.tls import Endpoint
     from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
@@ -63,7 +65,6 @@ THE_MASTERS: Final = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-
 
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
@@ -82,6 +83,7 @@ class Worker(WorkerFace):
         slot: Slot,
         log: Logger,
         *,
+        endpoint: Endpoint | None,
         lifeline: int,
         master: int,
         age: int,
@@ -89,6 +91,7 @@ class Worker(WorkerFace):
         self.settings = settings
         self.app = app
         self.sockets = sockets
+        self.endpoint = endpoint
         self.slot = slot
         self.log = log
         self.lifeline = lifeline
@@ -134,12 +137,13 @@ class Worker(WorkerFace):
         self.stacks = open_log(self.settings.errorlog or STANDARD, 2)
         faulthandler.enable(self.stacks)
         self.signals = SignalQueue((*OURS, *THE_MASTERS), self.act_at_once)
-        faulthandler.register(TIMEOUT, self.stacks, all_threads=True, chain=True)
+        self.write_stacks_at_timeout()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*OURS, *THE_MASTERS, signal.SIGCHLD))
+        self.call_post_fork()
+        enter_folder(self.settings)  # which may be closed to the user that follows
+        drop(self.settings)
         self.die_with_the_master()
-        hooks.require(self.settings, "post_fork", self.arbiter, self)
-        enter_folder(self.settings)
         prepare(self.settings)
         reloader = make_reloader(self.settings)
         self.wsgi = self.app.wsgi() if reloader is None else reloader.load(self.app)
@@ -149,6 +153,7 @@ class Worker(WorkerFace):
             self.wsgi,
             list(self.sockets),
             log=self.log,
+            endpoint=self.endpoint,
             max_requests=self.allowance(),
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
@@ -164,6 +169,17 @@ class Worker(WorkerFace):
         self.slot.state = State.READY
         if reloader is not None:
             reloader.watch(reactor, self.give_way)
+
+    def write_stacks_at_timeout(self) -> None:
+        faulthandler.register(TIMEOUT, self.stacks, all_threads=True, chain=True)
+
+    def call_post_fork(self) -> None:
+        """Whatever signals it takes for itself are ours again afterwards, as they are gunicorn's."""
+        if self.settings.post_fork is not None:
+            hooks.require(self.settings, "post_fork", self.arbiter, self)
+            faulthandler.unregister(TIMEOUT)
+            self.signals.take_back()
+            self.write_stacks_at_timeout()
 
     def allowance(self) -> int:
         """The number of requests after which to be replaced; 0: never."""
@@ -315,7 +331,12 @@ def make_reloader(settings: Settings) -> Reloader | None:
 
 
 def is_ours(module: str) -> bool:
-    """Whether code of the server's own is in `module`, other than what stands around an application."""
+    """Whether code of the server's own is in `module`, other than what stands around an application.
+
+    The loop calls OpenSSL by way of the module ssl.
+    """
+    if module == "ssl":
+        return True
     return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
 
 

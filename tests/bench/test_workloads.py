@@ -34,6 +34,7 @@ def test_every_server_takes_part_and_every_workload_has_one_of_ours() -> None:
         "inline": "fastwsgi",
         "threads": "fastwsgi-threads",
         "gevent": "fastwsgi-gevent",
+        "tls": "fastwsgi-tls",
     }
 
 

@@ -6,10 +6,11 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 
 from tests.chaos.figures import CannotRun, Figure, table
 from tests.chaos.models import MODELS
-from tests.chaos.scenarios import SCENARIOS, run
+from tests.chaos.scenarios import SCENARIOS, models_of, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,29 +20,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="the form that the tests run")
     wanted = parser.parse_args(arguments)
     rows: list[tuple[str, str, Figure]] = []
+    left_out: list[str] = []
+    form = "SHORT" if wanted.short else "LONG"
     for model in wanted.model or MODELS:
         for scenario in wanted.scenario or SCENARIOS:
-            rows += run_one(scenario, model, "SHORT" if wanted.short else "LONG")
-    print(f"\n{table(rows)}")
+            if model in models_of(scenario, form):
+                try:
+                    rows.extend(run_one(scenario, model, form))
+                except CannotRun as reason:
+                    left_out.append(f"{scenario} under {model} was not run: {reason}")
+    print("", table(rows), *left_out, sep="\n")
     return any(not figure.held for _, _, figure in rows)
 
 
-def run_one(scenario: str, model: str, form: str) -> list[tuple[str, str, Figure]]:
-    """The figures of one scenario under one model, told while they come."""
+def run_one(scenario: str, model: str, form: str) -> Iterator[tuple[str, str, Figure]]:
+    """The figures of one scenario under one model, told while they come. Raises CannotRun."""
     begin = time.monotonic()
 
     def say(line: str) -> None:
         print(f"[{time.monotonic() - begin:5.1f} s] {line}", flush=True)
 
     print(f"\n{scenario} {SCENARIOS[scenario].TITLE}, {model}", flush=True)
-    rows = []
-    try:
-        for figure in run(scenario, MODELS[model], form, say):
-            say(str(figure))
-            rows.append((scenario, model, figure))
-    except CannotRun as reason:
-        say(f"not run: {reason}")
-    return rows
+    for figure in run(scenario, MODELS[model], form, say):
+        say(str(figure))
+        yield scenario, model, figure
 
 
 if __name__ == "__main__":

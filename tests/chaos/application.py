@@ -9,8 +9,15 @@
 /ignore  reads nothing of its input
 /upload  the number of bytes read from its input
 /counts  what was counted, as JSON
+/whoami  the process and the query
+/spin    never returns
+/deaf    never returns, whatever is raised in it
+/hog     keeps as many bytes as the query says, for ever
+/orphans leaves as many processes without a parent as the query says, which exit with 0 to 255; their number
+/slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -88,10 +95,45 @@ def hold() -> Iterable[bytes]:
     return Counted([GREETING])
 
 
+def slow(environ: Environ) -> Iterable[bytes]:
+    """Say that the call has begun, and take its time."""
+    with (Path(os.environ["CHAOS_FOLDER"]) / "started").open("r+b", 0) as started:
+        started.write(b"x")
+    time.sleep(float(environ["QUERY_STRING"]))
+    return [GREETING]
+
+
+def spin() -> Iterable[bytes]:
+    while True:
+        pass
+
+
+def deaf() -> Iterable[bytes]:
+    while True:
+        with contextlib.suppress(BaseException):
+            while True:
+                pass
+
+
+def leave_orphans(environ: Environ) -> Iterable[bytes]:
+    """Each is begun by a process that ends before it, or at the same time."""
+    count = int(environ["QUERY_STRING"])
+    script = f"i=0; while [ $i -lt {count} ]; do ( (exit $((i % 256))) & ); i=$((i + 1)); done"
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ)
+    _, status = os.waitpid(pid, 0)
+    return [b"%d" % (count if status == 0 else 0)]
+
+
+def hog(environ: Environ) -> Iterable[bytes]:
+    KEPT.append(b"x" * int(environ["QUERY_STRING"]))
+    return [GREETING]
+
+
 def read_all(stream: Any) -> int:
     return sum(map(len, iter(lambda: stream.read(BLOCK), b"")))
 
 
+KEPT: Final[list[bytes]] = []
 ONE_BLOCK: Final = b"a" * LARGE
 BLOCKS: Final = (b"a" * BLOCK,) * (LARGE // BLOCK)
 
@@ -105,6 +147,12 @@ PATHS: Final[dict[str, Callable[[Environ], Iterable[bytes]]]] = {
     "/ignore": lambda _: [GREETING],
     "/upload": lambda environ: [b"%d" % read_all(environ["wsgi.input"])],
     "/counts": lambda _: [counts.report()],
+    "/whoami": lambda environ: [f"{os.getpid()} {environ['QUERY_STRING']}".encode()],
+    "/spin": lambda _: spin(),
+    "/deaf": lambda _: deaf(),
+    "/hog": hog,
+    "/orphans": leave_orphans,
+    "/slow": slow,
 }
 
 

@@ -7,9 +7,10 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from tests.chaos.figures import CannotRun
@@ -20,9 +21,10 @@ from tests.support.server import COMMAND, PATIENCE, ServerProcess
 
 # No limit of the server's own stands in the way of what a scenario measures.
 OPTIONS: Final = (
-    *("tests.chaos.application:app", "--bind", "127.0.0.1:0"),
+    *("--bind", "127.0.0.1:0"),
     *("--worker-connections", "20000", "--keepalive-requests", "0"),
 )
+APPLICATION: Final = "tests.chaos.application:app"
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds
 SPARE_DESCRIPTORS: Final = 200  # besides those of the clients
 
@@ -39,16 +41,32 @@ class Arena:
     """Takes a line about the progress."""
 
     @contextlib.contextmanager
-    def server(self, *options: str, wrapper: Sequence[str] = ()) -> Iterator["RunningServer"]:
-        """A server with these options more; `wrapper` is a command that executes the rest of its line."""
+    def process(
+        self,
+        *options: str,
+        app: str = APPLICATION,
+        workers: int = 1,
+        env: Mapping[str, str] = MappingProxyType({}),
+        wrapper: Sequence[str] = (),
+    ) -> Iterator[ServerProcess]:
+        """A server that is ready, with these options more.
+
+        `wrapper` is a command that executes the rest of its line, `env` variables more.
+        """
         process = ServerProcess.start(
-            [*OPTIONS, *self.model, *options],
+            [app, *OPTIONS, *self.model, "--workers", str(workers), *options],
             cwd=ROOT,
-            env={"CHAOS_FOLDER": str(self.folder)},
+            env={"CHAOS_FOLDER": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **env},
             command=(*wrapper, *COMMAND),
         )
         with process:
-            process.wait_for("Ready: 1 workers")
+            process.wait_for(f"Ready: {workers} workers")
+            yield process
+
+    @contextlib.contextmanager
+    def server(self, *options: str, **words: Any) -> Iterator["RunningServer"]:
+        """The same, whose processes are seen from here as from there."""
+        with self.process(*options, **words) as process:
             yield RunningServer(process)
 
 

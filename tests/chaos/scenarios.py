@@ -7,19 +7,43 @@ from types import ModuleType
 from typing import Final
 
 from tests.chaos import (
+    bare_container,
+    broken_reload,
+    changed_clock,
     few_descriptors,
+    first_process,
+    full_backlog,
     full_disk,
     idle_connections,
+    killed_master,
+    killed_workers,
     large_upload,
+    log_rotation,
+    out_of_memory,
+    preloading,
+    reloads,
     resets,
+    signal_storm,
     slow_clients,
+    stuck_workers,
     unread_response,
+    upgrades,
 )
 from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
+from tests.chaos.models import MODELS
 
-# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size).
+# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size); and MODELS, where it shows little
+# or nothing new under others.
 SCENARIOS: Final[Mapping[str, ModuleType]] = {
+    "S1": reloads,
+    "S2": broken_reload,
+    "S3": full_backlog,
+    "S4": upgrades,
+    "S5": killed_workers,
+    "S6": killed_master,
+    "S7": stuck_workers,
+    "S8": out_of_memory,
     "S9": slow_clients,
     "S10": idle_connections,
     "S11": resets,
@@ -27,6 +51,12 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S13": full_disk,
     "S14": few_descriptors,
     "S15": unread_response,
+    "S16": changed_clock,
+    "S17": log_rotation,
+    "S18": bare_container,
+    "S19": first_process,
+    "S20": signal_storm,
+    "S21": preloading,
 }
 
 
@@ -37,3 +67,9 @@ def run(
     module = SCENARIOS[scenario]
     with tempfile.TemporaryDirectory(prefix="fastwsgi-chaos-") as folder:
         yield from module.run(Arena(model, Path(folder), say), getattr(module, form))
+
+
+def models_of(scenario: str, form: str) -> tuple[str, ...]:
+    """The execution models that a scenario is run under: all, or those that it names, or in short the first."""
+    named: tuple[str, ...] = getattr(SCENARIOS[scenario], "MODELS", ())
+    return (named if form == "LONG" else named[:1]) or tuple(MODELS)

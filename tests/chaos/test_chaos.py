@@ -7,19 +7,23 @@ import pytest
 from tests.chaos import __main__ as command
 from tests.chaos.figures import CannotRun, Figure
 from tests.chaos.models import MODELS
-from tests.chaos.scenarios import SCENARIOS, run
+from tests.chaos.scenarios import SCENARIOS, models_of, run
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    ("scenario", "model"),
+    [(scenario, model) for scenario in SCENARIOS for model in models_of(scenario, "SHORT")],
+)
 def test_limits_hold(scenario: str, model: str) -> None:
+    missed = []
     try:
-        figures = list(run(scenario, MODELS[model], "SHORT", print))
+        for figure in run(scenario, MODELS[model], "SHORT", print):
+            print(figure)
+            missed += [] if figure.held else [str(figure)]
     except CannotRun as reason:
-        pytest.skip(str(reason))
-    print(*figures, sep="\n")
-    assert [str(figure) for figure in figures if not figure.held] == []
-    assert figures
+        if not missed:  # by what was run of it
+            pytest.skip(str(reason))
+    assert missed == []
 
 
 @pytest.mark.parametrize(("value", "code"), [(2.0, 0), (2.5, 1)])
@@ -51,4 +55,4 @@ def test_what_this_machine_cannot_run_is_said_and_is_no_failure(
 
     monkeypatch.setattr(command, "run", fake)
     assert command.main(["--scenario", "S13", "--model", "inline"]) == 0
-    assert "not run: no mounting here" in capsys.readouterr().out
+    assert "S13 under inline was not run: no mounting here" in capsys.readouterr().out

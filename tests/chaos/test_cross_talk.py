@@ -27,7 +27,7 @@ KINDS = ("whole", "parts", "write", "file", "large")
 Environ = dict[str, Any]
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "tls"])
 def transport(request: pytest.FixtureRequest) -> Transport:
     return cast(Transport, request.param)
 

@@ -1,5 +1,6 @@
 """What the kernel says about a process under test."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,20 @@ class Watched:
 
     def descriptors(self) -> int:
         return len(os.listdir(self._folder / "fd"))
+
+    def epolls(self) -> int:
+        """How many epoll descriptors it has."""
+        found = 0
+        for fd in (self._folder / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found += "[eventpoll]" in os.readlink(fd)
+        return found
+
+    def children(self) -> list[int]:
+        """Pids of the processes that it started and that have not been buried."""
+        return [
+            int(pid) for pid in (self._folder / f"task/{self.pid}/children").read_text().split()
+        ]
 
     def private(self) -> int:
         """Memory that is this process's alone."""

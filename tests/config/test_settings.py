@@ -21,6 +21,8 @@ DEFAULTS = {
     "worker_connections": 1000,
     "max_queue": 0,
     "queue_timeout": 0,
+    "max_rss": 0,
+    "max_lifetime": 0,
     "timeout": 30,
     "request_timeout": 0,
     "graceful_timeout": 30,
@@ -41,6 +43,9 @@ DEFAULTS = {
     "access_log_format": '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     "errorlog": "-",
     "loglevel": "info",
+    "reload": False,
+    "reload_engine": "auto",
+    "reload_extra_files": (),
     "access_log_json": False,
     "access_log_exclude": (),
     "capture_output": False,
@@ -62,6 +67,8 @@ DEFAULTS = {
     "print_config": False,
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
+    "paste": None,
+    "raw_paste_global_conf": (),
     "request_streaming": False,
     "health_log": False,
     "health_path": None,
@@ -75,6 +82,38 @@ DEFAULTS = {
     "send_timeout": 30,
     "output_buffer_size": 262144,
     "server_header": "fastwsgi",
+    "on_starting": None,
+    "on_reload": None,
+    "when_ready": None,
+    "pre_fork": None,
+    "post_fork": None,
+    "post_worker_init": None,
+    "worker_int": None,
+    "worker_abort": None,
+    "pre_exec": None,
+    "pre_request": None,
+    "post_request": None,
+    "child_exit": None,
+    "worker_exit": None,
+    "nworkers_changed": None,
+    "on_exit": None,
+    "ssl_context": None,
+    "forwarded_allow_ips": ("127.0.0.1", "::1"),
+    "secure_scheme_headers": {
+        "X-FORWARDED-PROTOCOL": "ssl",
+        "X-FORWARDED-PROTO": "https",
+        "X-FORWARDED-SSL": "on",
+    },
+    "forwarder_headers": ("SCRIPT_NAME", "PATH_INFO"),
+    "header_map": "drop",
+    "real_ip": None,
+    "proxy_protocol": "off",
+    "proxy_allow_ips": ("127.0.0.1", "::1"),
+    "permit_obsolete_folding": False,
+    "strip_header_spaces": False,
+    "permit_unconventional_http_method": False,
+    "permit_unconventional_http_version": False,
+    "casefold_http_method": False,
     "sendfile": True,
     "default_proc_name": None,
     "protocol": "http",
@@ -104,6 +143,20 @@ DEFAULTS = {
     "control_socket": None,
     "control_socket_mode": 0o600,
     "control_socket_disable": False,
+    "keyfile": None,
+    "certfile": None,
+    "sni": (),
+    "ca_certs": None,
+    "cert_reqs": 0,
+    "ciphers": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "do_handshake_on_connect": False,
+    "daemon": False,
+    "user": os.geteuid(),
+    "group": os.getegid(),
+    "initgroups": False,
+    "umask": 0,
 }
 
 
@@ -179,6 +232,17 @@ def test_no_two_settings_share_a_flag_and_every_row_is_whole() -> None:
         ("drain_delay", " 5 ", 5),
         ("health_path", "/healthz", "/healthz"),
         ("health_path", None, None),
+        ("umask", "007", 0o7),
+        ("umask", "0o22", 0o22),
+        ("umask", "0x1F", 0x1F),
+        ("umask", "18", 18),
+        ("umask", 0o77, 0o77),
+        ("user", "root", 0),
+        ("user", " 65534", 65534),
+        ("user", 7, 7),
+        ("user", None, os.geteuid()),
+        ("group", "root", 0),
+        ("group", None, os.getegid()),
     ],
 )
 def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) -> None:
@@ -237,6 +301,14 @@ def test_what_a_check_makes_of_a_value(name: str, given: object, value: object) 
         ("server_header", "a\r\nb: c"),
         ("server_header", "é"),
         ("pidfile", 5),
+        ("umask", "99x"),
+        ("umask", "089"),
+        ("umask", -1),
+        ("user", "no such user"),
+        ("user", "-1"),
+        ("user", 2**32 - 1),
+        ("user", 1.5),
+        ("group", "no such group"),
         ("chdir", "/nowhere/at/all"),
         ("tmp_upload_dir", "/nowhere/at/all"),
         ("errorlog", 5),
@@ -274,6 +346,8 @@ def test_an_unknown_worker_class_names_what_exists_and_exits_1() -> None:
         ("sync", 2, "threads", "gthread"),
         ("gthread", 1, "threads", "gthread"),
         ("gthread", 8, "threads", "gthread"),
+        ("gunicorn.workers.sync.SyncWorker", 1, "inline", "sync"),
+        ("gunicorn.workers.sync.SyncWorker", 2, "threads", "gthread"),
         ("gevent", 8, "gevent", "gevent"),
         ("gevent_pywsgi", 1, "gevent", "gevent"),
         ("eventlet", 1, "gevent", "gevent"),
@@ -403,3 +477,13 @@ def test_each_setting_that_changes_nothing_is_answered_with_one_line(name: str) 
 
 def test_the_defaults_are_worth_no_remark() -> None:
     assert Settings().remarks == []
+
+
+def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
+    settings = of(bind="a:1,unix:/x,fd://3", raw_env=["A=1", "B=c=d"], threads=2, proc_name="p")
+    assert settings.address == [("a", 1), "/x", 3]
+    assert settings.env == {"A": "1", "B": "c=d"}
+    assert (settings.is_ssl, settings.worker_class_str) == (False, "gthread")
+    assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
+    assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
+    assert settings.settings.keys() == Settings.ROWS.keys()

@@ -72,6 +72,7 @@ def test_port_binds_all_interfaces_and_yields_to_bind() -> None:
     assert read(PORT="").bind == ("127.0.0.1:8000",)
     with pytest.raises(ConfigError, match=r"'x' is not a port.*environment PORT"):
         read(PORT="x")
+    assert read("-b", ":1", PORT="tcp://10.0.0.1:80").bind == (":1",)
 
 
 def test_what_an_application_says_is_between_the_environment_and_the_file(home: Path) -> None:
@@ -200,7 +201,12 @@ def test_a_file_that_raises_is_told_with_its_own_traceback(
         ("workers = 1\nworkers -= 2", "workers", ", line 2"),
         ("if True:\n    workers = -1", "workers", ", line 2"),
         ("workers = 2\nif True:\n    workers = -1", "workers", ""),
-        ("for workers in [-1]:\n    pass", "workers", ""),
+        ("for workers in [-1]:\n    pass", "workers", ", line 1"),
+        ("workers = 1\ntimeout, workers = 1, -1", "workers", ", line 2"),
+        ("workers = 1\nfrom sad import workers", "workers", ", line 2"),
+        ("workers = -1\nx = [workers for workers in [5]]", "workers", ", line 1"),
+        ("workers = 1\nif True: from sad import *", "workers", ""),
+        ("bind = [\n  'a:1',\n  'b:x',\n]", "'x' is not a port", ", line 1"),
         ("globals()['workers'] = -1", "workers", ""),
     ],
 )
@@ -209,6 +215,7 @@ def test_a_bad_value_in_a_file_is_one_line_with_the_place_where_it_is_certain(
     form: str, text: str, message: str, place: str, home: Path
 ) -> None:
     (home / "bad.py").write_text(text)
+    (home / "sad.py").write_text("workers = -1")
     with pytest.raises(ConfigError) as caught:
         read("-c", form)
     assert message in str(caught.value)

@@ -62,8 +62,9 @@ class OwnWorker(SyncWorker):
     """With its own ways, which nobody would follow here."""
 
 
-def test_a_class_counts_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SyncWorker, "__module__", "gunicorn.workers.sync")
+@pytest.mark.parametrize("module", ["gunicorn.workers.sync", "fastwsgi.gunicorn.workers.sync"])
+def test_a_class_counts_by_its_path(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SyncWorker, "__module__", module)
     assert known_worker_class(SyncWorker) == "gunicorn.workers.sync.SyncWorker"
     assert known_worker_class(lambda: SyncWorker) == "gunicorn.workers.sync.SyncWorker"
     assert known_worker_class(lambda: "gthread") == "gthread"

@@ -27,8 +27,10 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.errors": 0,
     "fastwsgi.originals": 0,
     "fastwsgi.net": 1,
+    "fastwsgi._tls": 0,
     "fastwsgi._http1": 2,
     "fastwsgi._body": 2,
+    "fastwsgi.forwarded": 2,
     "fastwsgi._wsgi": 3,
     "fastwsgi._elsewhere": 3,
     "fastwsgi._threads": 3,
@@ -41,6 +43,10 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi.wiring": 4,
     "fastwsgi.process": 5,
     "fastwsgi.config": 5,
+    "fastwsgi.app": 5,
+    "fastwsgi.earlier": 5,
+    "fastwsgi.translate": 3,
+    "fastwsgi.gunicorn": 5,
     "fastwsgi.__main__": 5,
     "fastwsgi": 5,
 }
@@ -58,9 +64,14 @@ SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi.observe.logger": frozenset({"fastwsgi._line", "fastwsgi.observe"}),
     "fastwsgi.observe.statsd": frozenset({"fastwsgi.observe", "fastwsgi.observe.logger"}),
     "fastwsgi.process": frozenset({"fastwsgi.config", "fastwsgi"}),
-    "fastwsgi.config": frozenset({"fastwsgi"}),
+    "fastwsgi.config": frozenset({"fastwsgi", "fastwsgi.gunicorn"}),
+    "fastwsgi.app": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.gunicorn"}),
+    "fastwsgi.gunicorn": frozenset(
+        {"fastwsgi", "fastwsgi.app", "fastwsgi.config", "fastwsgi.process"}
+    ),
     "fastwsgi.__main__": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi"}),
-    "fastwsgi": frozenset({"fastwsgi.config", "fastwsgi.process"}),
+    "fastwsgi.earlier": frozenset({"fastwsgi.process"}),
+    "fastwsgi": frozenset({"fastwsgi.config", "fastwsgi.process", "fastwsgi.earlier"}),
 }
 
 # Law 1: the parser compiles into the fuzz target alone.
@@ -69,17 +80,32 @@ IMPORTS_NOTHING_OF_OURS: Final = frozenset({"fastwsgi._parser"})
 # The rooms that know the Settings object: config makes it, process reads it, wiring unpacks it. A
 # logger is given it by gunicorn's interface, which people subclass.
 SEE_SETTINGS: Final = frozenset(
-    {"fastwsgi.config", "fastwsgi.process", "fastwsgi.wiring", "fastwsgi.__main__", "fastwsgi"}
-    | {"fastwsgi.observe.logger", "fastwsgi.observe.statsd"}
+    {
+        "fastwsgi.config",
+        "fastwsgi.process",
+        "fastwsgi.wiring",
+        "fastwsgi.app",
+        "fastwsgi.gunicorn",
+        "fastwsgi.__main__",
+        "fastwsgi",
+        "fastwsgi.observe.logger",
+        "fastwsgi.observe.statsd",
+    }
 )
 
 # (module, what it imports inside a function) → reason.
 FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi", "fastwsgi.process.program"): "every module imports the package first",
+    ("fastwsgi", "fastwsgi.earlier"): "every module imports the package first",
+    ("fastwsgi.__main__", "fastwsgi.process.program"): "the signals are taken first",
+    ("fastwsgi.__main__", "fastwsgi.errors"): "the signals are taken first",
     (
         "fastwsgi.process.surroundings",
         "fastwsgi.execution.gevent",
     ): "imports gevent, an optional extra",
+    ("fastwsgi.process.program", "fastwsgi.translate.uwsgi"): "a command of its own",
+    ("fastwsgi.process.program", "fastwsgi.config"): "paste needs PasteDeploy, an optional extra",
+    ("fastwsgi.config.sources", "fastwsgi.config"): "paste is for whoever names such a file",
     ("fastwsgi.process.logger", "fastwsgi.observe.statsd"): "wanted by few",
     ("fastwsgi.observe.logger", "fastwsgi.observe"): "logging.config brings much along",
     ("fastwsgi.observe.logger", "fastwsgi.observe.syslog"): "logging.handlers brings much along",

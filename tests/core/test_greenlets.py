@@ -20,7 +20,7 @@ App = Callable[[dict[str, Any], Any], Any]
 Serving = Callable[..., SteppedServer]
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "tls"])
 def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
     running: list[SteppedServer] = []
 

@@ -10,7 +10,7 @@ import pytest
 
 from fastwsgi.observe.faces import Request, Response
 from tests.support.loop import SteppedServer
-from tests.support.models import MODELS, Model
+from tests.support.models import MODELS, THREADS, Model
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -171,3 +171,25 @@ def test_what_the_application_does_not_see_no_hook_sees(request_: bytes, tmp_pat
     ):
         client.exchange(request_)
     assert site.calls == []
+
+
+def test_a_request_that_was_cut_off_is_over_when_the_application_returns(tmp_path: Path) -> None:
+    site, held, release = Site(), threading.Event(), threading.Event()
+
+    def hold(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        held.set()
+        release.wait()
+        return []
+
+    site.app = hold  # type: ignore[method-assign]
+    with site.serve(tmp_path, THREADS, request_timeout=5) as server:
+        client = server.connect()
+        client.put(GET % b"/")
+        server.until(held.is_set, "the application")
+        server.advance(7)
+        assert [response.status for response in client.await_responses(1)] == [504]
+        assert [call[0] for call in site.calls] == ["pre"]
+        release.set()
+        server.until(lambda: len(site.calls) == 2, "the hook")
+        client.close()
+    assert site.calls[1][:3] == ("post", "/", 504)

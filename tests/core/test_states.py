@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from fastwsgi._clock import Clock
-from fastwsgi._environ import EnvironBuilder
 from fastwsgi._http1 import STATES, TRANSITIONS, Connection, Http1
 from fastwsgi._wsgi import Inline
 from fastwsgi.net.reactor import Reactor
-from fastwsgi.wiring import environ_template, open_spool
+from fastwsgi.wiring import environ_builder, open_spool
 from tests.support.settings import make_settings
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -37,6 +36,8 @@ class Walk:
             wait_for=None,
             server_header="",
             limit_request_line=4094,
+            trusted_peers=(),
+            leniency=0,
             limit_request_fields=100,
             limit_request_field_size=8190,
             limit_request_head=65536,
@@ -61,7 +62,7 @@ class Walk:
             on_max_requests=None,
         )
         settings: Any = make_settings()
-        environs = EnvironBuilder(environ_template(theirs, settings))
+        environs = environ_builder(theirs, settings)
         self.connection: Connection = self.http.connect(environs, theirs.detach(), "")
 
     def app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

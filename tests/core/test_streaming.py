@@ -48,7 +48,7 @@ def reader() -> Reader:
     return Reader()
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "tls"])
 def transport(request: pytest.FixtureRequest) -> Transport:
     found: Transport = request.param
     return found

@@ -70,11 +70,12 @@ def by_gunicorn(words: list[str]) -> Made:
 
 def by_us(words: list[str]) -> Made:
     settings = Sources.of_command_line(words, os.environ, "fastwsgi").read()
-    if settings.wsgi_app is None:
+    app = settings.wsgi_app or (settings.paste and os.path.abspath(settings.paste))
+    if app is None:
         raise ConfigError("no application is named")
     values = {name: plain(getattr(settings, name)) for name in Settings.ROWS}
     derived = {
-        "app": settings.wsgi_app,
+        "app": app,
         "addresses": [address(*listed(parse_address(one))) for one in settings.bind],
         "class": settings.effective_class,
         "sendfile": settings.sendfile,
@@ -144,11 +145,20 @@ def outcome(parser: Callable[[list[str]], Made], words: list[str]) -> Outcome:
     return Outcome(code if isinstance(code, int) else 1, {}, {}, said.getvalue(), {})
 
 
-def forked(parser: Callable[..., Any], case: dict[str, Any]) -> Outcome:
-    """The outcome of a child that stands in the case's folder, with its environment."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+class Child(NamedTuple):
+    """A process that reads one case with one parser, and the descriptor to read its outcome from."""
+
+    pid: int
+    answer: int
+
+    @classmethod
+    def start(cls, parser: Callable[[list[str]], Made], case: dict[str, Any]) -> Child:
+        """It stands in the case's folder, with its environment."""
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(theirs)
+            return cls(pid, ours)
         try:
             os.chdir(case["folder"])
             sys.path.insert(0, case["folder"])
@@ -159,11 +169,18 @@ def forked(parser: Callable[..., Any], case: dict[str, Any]) -> Outcome:
                 json.dump(outcome(parser, case["words"]), answer)
         finally:
             os._exit(0)
-    os.close(theirs)
-    with open(ours, encoding="utf-8") as answer:
-        text = answer.read()
-    os.waitpid(pid, 0)
-    return Outcome(*json.loads(text))
+
+    def end(self) -> Outcome:
+        with open(self.answer, encoding="utf-8") as answer:
+            text = answer.read()
+        os.waitpid(self.pid, 0)
+        return Outcome(*json.loads(text))
+
+
+def both(case: dict[str, Any], *parsers: Callable[[list[str]], Made]) -> list[Outcome]:
+    """The outcomes of both parsers, which run side by side."""
+    children = [Child.start(parser, case) for parser in parsers]
+    return [child.end() for child in children]
 
 
 def values() -> list[tuple[str, str, Any, Any]]:
@@ -215,10 +232,9 @@ def main() -> None:
     asked = json.load(sys.stdin)
     answer = {
         "known": {setting.name: setting.cli or [] for setting in gunicorn.config.KNOWN_SETTINGS},
-        "cases": [(forked(by_gunicorn, case), forked(by_us, case)) for case in asked["cases"]],
+        "cases": [both(case, by_gunicorn, by_us) for case in asked["cases"]],
         "applications": [
-            (forked(loaded_by_gunicorn, case), forked(loaded_by_us, case))
-            for case in asked["applications"]
+            both(case, loaded_by_gunicorn, loaded_by_us) for case in asked["applications"]
         ],
         "values": values(),
     }

@@ -200,6 +200,7 @@ CASES: Final = (
     options("a mask in octal", "-m 022"),
     options("a mask in decimal", "-m 22"),
     options("a mask as Python writes it", "--umask 0o22"),
+    options("a mask that is none", "-m x"),
     options("a mode of the control socket", "--control-socket-mode 0660"),
     options("sync with threads", "--threads 2"),
     options("sync with no thread", "--threads 0"),
@@ -216,6 +217,10 @@ CASES: Final = (
     options("the folder of nothing", "--chdir ''"),
     options("another folder", "--chdir sub"),
     options("a worker class by its path", "-k gunicorn.workers.gthread.ThreadWorker"),
+    options(
+        "a worker class by its path, with threads",
+        "-k gunicorn.workers.sync.SyncWorker --threads 2",
+    ),
     options("a worker class by its entry point", "-k egg:gunicorn#gthread"),
     options("gevent's other names", "-k gevent_pywsgi"),
     options("an address that is no block", "--uwsgi-allow-from 10.0.0.1/8"),
@@ -224,10 +229,22 @@ CASES: Final = (
     options("variables", "-e A=1 -e B=x=y --env C="),
     Case("no application", "gunicorn -w 2"),
     Case("an application of a file", "gunicorn", {"gunicorn.conf.py": "wsgi_app = 'a:b'"}),
+    Case("paste", "gunicorn --paste site.ini -b :1", {"site.ini": "[app:main]\n"}),
+    Case("paste by its other name", "gunicorn --paster=site.ini#x", {"site.ini": "[app:main]\n"}),
+    Case(
+        "paste with loggers", "gunicorn --paste site.ini", {"site.ini": "[loggers]\nkeys = root\n"}
+    ),
+    Case("paste that is not there", "gunicorn --paste site.ini"),
+    Case(
+        "paste with values",
+        "gunicorn --paste x.ini --paste-global a=b --paste-global c=d",
+        {"x.ini": ""},
+    ),
     Case("two applications", "gunicorn one:app two:app"),
     # What the environment says.
     options("PORT", "", PORT="5000"),
     options("PORT below bind", "-b :1", PORT="5000"),
+    options("PORT that is none below bind", "-b :1", PORT="tcp://10.0.0.1:80"),
     options("WEB_CONCURRENCY", "", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY below workers", "-w 2", WEB_CONCURRENCY="4"),
     options("WEB_CONCURRENCY empty", "", WEB_CONCURRENCY=""),

@@ -54,12 +54,17 @@ OTHERWISE: Final = (
         lambda number: min(number or 32768, 32768),
         "the bound of the bound is applied when the setting is read",
     ),
-    Otherwise("accesslog", lambda path: path or None, "an empty name is none"),
-    Otherwise("errorlog", lambda path: path or None, "an empty name is none"),
-    Otherwise("loglevel", str.lower, "levels are known by their small letters"),
+    Otherwise(
+        "loglevel",
+        lambda name: name and name.lower(),
+        "levels are known by their small letters",
+    ),
+    Otherwise("header_map", lambda name: name or "drop", "None is the default"),
+    Otherwise("accesslog", lambda path: path or None, "no name is no file"),
+    Otherwise("errorlog", lambda path: path or None, "no name is no file"),
     Otherwise(
         "control_socket",
-        lambda path: None if path.endswith("/.gunicorn/gunicorn.ctl") else path,
+        lambda path: None if path and path.endswith("/.gunicorn/gunicorn.ctl") else path,
         "there is none unless asked for, and none yet",
     ),
     Otherwise(
@@ -74,6 +79,10 @@ OTHERWISE: Final = (
 )
 
 STRICTER: Final = (
+    Stricter("logger_class", "takes a string", LATER),
+    Stricter("syslog_addr", "syslog address|takes a string", LATER),
+    Stricter("syslog_facility", "takes one of|takes a string", LATER),
+    Stricter("statsd_host", "statsd address", LATER),
     Stricter("user", "takes 0 or more", LATER),
     Stricter("group", "takes 0 or more", LATER),
     Stricter("cert_reqs", "takes 0 to 2", LATER),
@@ -88,10 +97,6 @@ STRICTER: Final = (
     Stricter("raw_env", "takes NAME=VALUE", LATER),
     Stricter("tmp_upload_dir", "takes a folder", LATER),
     Stricter("worker_tmp_dir", "takes a folder", LATER),
-    Stricter("logger_class", "takes a string", LATER),
-    Stricter("syslog_addr", "syslog address", LATER),
-    Stricter("syslog_facility", "takes one of", LATER),
-    Stricter("statsd_host", "statsd address", "gunicorn sends nothing there, and does not say so"),
     Stricter("access_log_format", "takes a string", LATER),
     Stricter("loglevel", "takes one of|takes a string", "gunicorn takes an unknown level for info"),
     Stricter(
@@ -103,6 +108,8 @@ LOOSER: Final = (
     Looser(int, frozenset({"'017'"}), "gunicorn takes it on a command line only"),
     Looser(int, frozenset({"'auto'"}), "one worker for each CPU"),
     Looser(str, frozenset({"None"}), "None is the default"),
+    Looser(str, frozenset({"0", "1"}), "numbers that environments use for yes and no"),
+    Looser(int, frozenset({"' 7 '"}), "space around a number is no part of it"),
     Looser(
         bool,
         frozenset({"0", "1", "7", "-1", "40000", "''", "'off'"}),
@@ -110,7 +117,9 @@ LOOSER: Final = (
     ),
     Looser(
         tuple,
-        frozenset({"False", "0", "[]", "['a']", "('a',)", "{}"}),
+        frozenset(
+            {"False", "0", "[]", "['a']", "[' a ', 'b']", "['A=1']", "('a',)", "{}", "{'A': 'b'}"}
+        ),
         "a list is as good as a text with commas",
     ),
 )
@@ -119,6 +128,7 @@ LOOSER: Final = (
 APART: Final[Mapping[str, str]] = {
     "config": "ours is the file that is read, gunicorn's what anybody said last; None where none is named",
     "sendfile": "yes or no, where gunicorn has no or None; what comes of it is compared",
+    "paste": "made absolute, and there has to be such a file; what is served is compared",
     "wsgi_app": "ours has the word of the command line too",
     "default_proc_name": "the application's name is not put there; what the process is called is compared",
 }

@@ -15,16 +15,18 @@ from fastwsgi.config.settings import Settings
 from fastwsgi.errors import ConfigError
 from fastwsgi.process.pidfile import Pidfile
 from fastwsgi.process.scoreboard import CAPACITY, NOTE_BYTES, Order, Scoreboard, State
-from fastwsgi.process.signals import SignalQueue, wait_readable
+from fastwsgi.process.signals import SignalQueue, handlers_kept, wait_readable
 from fastwsgi.process.sockets import BindError, Sockets
 from tests.support.loop import SteppedServer
 
 
 @pytest.fixture
 def queue() -> Iterator[SignalQueue]:
-    queue = SignalQueue([signal.SIGTERM, signal.SIGUSR1, signal.SIGTTIN])
-    yield queue
-    queue.close()
+    numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGTTIN]
+    with handlers_kept(numbers):
+        queue = SignalQueue(numbers)
+        yield queue
+        queue.close()
 
 
 def readable(fd: int) -> bool:
@@ -66,12 +68,17 @@ def test_blocked_signals_come_afterwards(queue: SignalQueue) -> None:
 
 def test_on_arrival_is_called_in_the_handler() -> None:
     seen: list[int] = []
-    queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
-    try:
+    with handlers_kept([signal.SIGUSR1]):
+        queue = SignalQueue([signal.SIGUSR1], lambda number, frame: seen.append(number))
         signal.raise_signal(signal.SIGUSR1)
-        assert seen == [signal.SIGUSR1]
-    finally:
         queue.close()
+    assert seen == [signal.SIGUSR1]
+
+
+def test_what_comes_too_late_ends_nobody() -> None:
+    with handlers_kept([signal.SIGUSR1]):
+        SignalQueue([signal.SIGUSR1]).close()
+        signal.raise_signal(signal.SIGUSR1)
 
 
 def test_the_handlers_before_are_put_back() -> None:
@@ -79,7 +86,8 @@ def test_the_handlers_before_are_put_back() -> None:
 
     before = signal.signal(signal.SIGUSR1, handler)
     try:
-        SignalQueue([signal.SIGUSR1]).close()
+        with handlers_kept([signal.SIGUSR1]):
+            SignalQueue([signal.SIGUSR1]).close()
         assert signal.getsignal(signal.SIGUSR1) is handler
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -172,7 +180,7 @@ def test_a_stale_pidfile_is_replaced(text: str, tmp_path: Path) -> None:
 
 def test_a_live_pidfile_is_refused_and_left(tmp_path: Path) -> None:
     (tmp_path / "x.pid").write_text(str(os.getppid()))
-    with pytest.raises(ConfigError, match=f"the process {os.getppid()}, which is running"):
+    with pytest.raises(ConfigError, match=f"Already running on PID {os.getppid()}"):
         Pidfile(str(tmp_path / "x.pid")).create()
     assert (tmp_path / "x.pid").read_text() == str(os.getppid())
 
@@ -195,6 +203,10 @@ def opened() -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
+def open_sockets(wanted: Settings, present: Sockets | None = None) -> Sockets:
+    return Sockets.open(wanted.bind, wanted, present)
+
+
 def port_of(sock: socket.socket) -> int:
     port: int = sock.getsockname()[1]
     return port
@@ -202,9 +214,9 @@ def port_of(sock: socket.socket) -> int:
 
 def test_a_reload_keeps_what_it_still_names(opened: contextlib.ExitStack, tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
-    one = Sockets.open(settings("127.0.0.1:0", f"unix:{path}"))
+    one = open_sockets(settings("127.0.0.1:0", f"unix:{path}"))
     opened.callback(one.close_except, None)
-    two = Sockets.open(settings("127.0.0.1:0"), one)
+    two = open_sockets(settings("127.0.0.1:0"), one)
     opened.callback(two.close_except, None)
     assert two.of_seat(0) == one.of_seat(0)[:1]
     kept, gone = one.of_seat(0)
@@ -217,19 +229,19 @@ def test_nothing_is_open_after_one_of_several_failed(tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(BindError, match="no interface of this machine has it"):
-        Sockets.open(settings(f"unix:{path}", "192.0.2.1:1"))
+        open_sockets(settings(f"unix:{path}", "192.0.2.1:1"))
     assert len(os.listdir("/proc/self/fd")) == before
     assert not path.exists()
 
 
 def test_an_address_named_twice_is_bound_once(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0", "127.0.0.1:0"))
+    sockets = open_sockets(settings("127.0.0.1:0", "127.0.0.1:0"))
     opened.callback(sockets.close_except, None)
     assert len(sockets.of_seat(0)) == 1
 
 
 def test_seats_have_sockets_of_their_own_on_one_port(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0", reuse_port=True))
+    sockets = open_sockets(settings("127.0.0.1:0", reuse_port=True))
     opened.callback(sockets.close_except, None)
     seats = [sockets.of_seat(seat)[0] for seat in (0, 2, 1)]
     assert len({sock.fileno() for sock in seats}) == 3
@@ -241,12 +253,57 @@ def test_seats_have_sockets_of_their_own_on_one_port(opened: contextlib.ExitStac
 
 
 def test_without_reuse_port_all_seats_share(opened: contextlib.ExitStack) -> None:
-    sockets = Sockets.open(settings("127.0.0.1:0"))
+    sockets = open_sockets(settings("127.0.0.1:0"))
     opened.callback(sockets.close_except, None)
     sockets.close_except_of(5)
     sockets.keep_seats(0)
     assert sockets.of_seat(0) == sockets.of_seat(5)
     assert sockets.of_seat(0)[0].fileno() >= 0
+
+
+def fds_of(sockets: Sockets) -> list[int]:
+    """Copies, as another process would have them."""
+    return [os.dup(fd) for fd in sockets.filenos()]
+
+
+def test_inherited_sockets_are_known_by_their_names(
+    opened: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    bind = [f"unix:{tmp_path}/x", "127.0.0.1:0", "[::1]:0", "unix:@fastwsgi-test", "localhost:0"]
+    wanted = settings(*bind[:4], reuse_port=True)
+    one = open_sockets(wanted)
+    one.of_seat(2)
+    two = Sockets.inherit(fds_of(one), list(reversed(bind)), wanted)
+    # All but one are there, each under the first address that it fits.
+    assert [address.text for address in two.addresses] == [
+        "localhost:0",
+        f"unix:@{'fastwsgi-test'}",
+        "[::1]:0",
+        f"unix:{tmp_path}/x",
+    ]
+    ports = [port_of(one.of_seat(seat)[1]) for seat in range(3)]
+    assert [port_of(two.of_seat(seat)[0]) for seat in range(3)] == ports
+    one.close_except(None, unlink=False)
+    three = Sockets.inherit(fds_of(two), bind[:1], wanted)
+    two.close_except(None, unlink=False)
+    assert len(three.filenos()) == 1  # the others are closed
+    assert (tmp_path / "x").exists()
+    three.close_except(None)
+    assert not (tmp_path / "x").exists()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_inherited_may_be_wanted_no_more_or_be_none() -> None:
+    with pytest.raises(BindError, match="cannot listen on fd://987654: bad file descriptor"):
+        Sockets.inherit([987654], ["127.0.0.1:0"], settings("127.0.0.1:0"))
+    with socket.socket() as other, pytest.raises(BindError, match="is not a listening socket"):
+        Sockets.inherit([fd := os.dup(other.fileno())], ["127.0.0.1:0"], settings("127.0.0.1:0"))
+    os.close(fd)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        fd = os.dup(other.fileno())
+        with pytest.raises(BindError, match=r"cannot listen on nowhere\.invalid:80"):
+            Sockets.inherit([fd], ["nowhere.invalid:80"], settings("127.0.0.1:0"))
 
 
 @pytest.mark.parametrize(("announced", "leaving"), [(True, True), (False, False)])

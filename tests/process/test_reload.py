@@ -1,63 +1,19 @@
 """HUP: the new generation is there before the old one goes, or does not come at all."""
 
-import http.client
 import os
 import shutil
 import signal
 import socket
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Serve
 from tests.support.holding import HeldRequest
-from tests.support.server import PATIENCE, ServerProcess, wait_gone
+from tests.support.server import wait_gone
+from tests.support.visitor import Visitor
 
 LOCAL = ("-b", "127.0.0.1:0")
-
-
-class Visitor:
-    """A strict client: a request after the other, and every one must be answered with 200.
-
-    Keeps its connection as a browser does: only a connection that the server said it would close is
-    opened anew.
-    """
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.answers: list[bytes] = []
-        self.failures: list[BaseException] = []
-        self._server = server
-        self._over = threading.Event()
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._visit)
-        self._thread.start()
-
-    def _visit(self) -> None:
-        client = http.client.HTTPConnection(self._server.host, self._server.port, timeout=PATIENCE)
-        try:
-            while not self._over.is_set():
-                client.request("GET", "/version")
-                response = client.getresponse()
-                with self._changed:
-                    self.answers.append(response.read())
-                    self._changed.notify_all()
-                assert response.status == 200
-        except BaseException as error:
-            self.failures.append(error)
-        finally:
-            client.close()
-
-    def wait_for(self, answer: bytes) -> None:
-        """Wait until a request that begins now or later gives this answer."""
-        with self._changed:
-            start = len(self.answers)
-            assert self._changed.wait_for(lambda: answer in self.answers[start:], PATIENCE)
-
-    def leave(self) -> None:
-        self._over.set()
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
 
 
 def write_version(site: Path, version: str) -> None:

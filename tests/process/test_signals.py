@@ -148,13 +148,6 @@ def test_usr1_reopens_the_logs_of_master_and_workers(serve: Serve, site: Path) -
     assert [name for name in ("/one", "/two", "/three") if name in new] == ["/three"]
 
 
-def test_usr2_is_answered_and_not_obeyed(serve: Serve, site: Path) -> None:
-    server = serve("app:app", *LOCAL, cwd=site)
-    server.signal(signal.SIGUSR2)
-    server.wait_for(r"\[WARNING\] USR2")
-    assert server.get("/") == (200, b"hello")
-
-
 def test_a_worker_ignores_what_is_meant_for_the_master(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, cwd=site)
     pid = int(server.get("/pid")[1])

@@ -87,6 +87,7 @@ def test_the_application_finds_its_surroundings(serve: Serve, site: Path) -> Non
     )  # fmt: skip
     assert server.get("/cwd") == (200, str(site / "sub").encode())
     assert server.get("/env?GREETING") == (200, b"a=b")
+    assert server.get("/env?SERVER_SOFTWARE")[1] == f"fastwsgi/{__version__} (gunicorn)".encode()
 
 
 def test_a_factory_and_a_surplus_word(serve: Serve, site: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_pidfile_is_there_while_it_runs(serve: Serve, site: Path) -> None:
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
     second = serve("app:app", *LOCAL, "-p", "x.pid", cwd=site, ready=False)
     assert second.wait() == 1
-    assert f"belongs to the process {server.pid}, which is running" in second.log.lines[-1]
+    assert f"Already running on PID {server.pid}" in second.log.lines[-1]
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert not (site / "x.pid").exists()
@@ -173,13 +174,17 @@ def errors(server: ServerProcess) -> list[str]:
         (["app:gone"], 4, "the module 'app' has no attribute 'gone'"),
         (["app:app()"], 4, "app was called with the wrong arguments"),
         (["app:app", "-w", "3", "-t", "x"], 2, "--timeout takes a whole number, not 'x'"),
-        (["app:app", "-w", "0"], 2, "--workers takes 1 or more"),
+        (["app:app", "-w", "0"], 1, "--workers takes 1 or more"),
         (["app:app", "--nope"], 2, "there is no option --nope"),
-        (["app:app", "-k", "tornado"], 1, "there is no worker class 'tornado'; there is: sync"),
+        (
+            ["app:app", "-k", "tornado"],
+            1,
+            "there is no worker class 'tornado': it runs Tornado's own loop",
+        ),
         (["app:app", "-b", "127.0.0.1:x"], 1, "'x' is not a port"),
         (["app:app", "-b", "unix:/gone/x.sock"], 1, "cannot listen on unix:/gone/x.sock"),
         (["app:app", "-c", "gone.py"], 1, "the configuration file 'gone.py'"),
-        (["app:app", "--chdir", "gone"], 2, "--chdir takes a folder"),
+        (["app:app", "--chdir", "gone"], 1, "--chdir takes a folder"),
         (["app:app", "--error-logfile", "gone/x"], 1, "the log file"),
         (["app:app", "-p", "gone/x"], 1, "the pidfile"),
         (["gone:app", "--preload"], 4, "there is no module 'gone'"),
@@ -237,15 +242,34 @@ def test_a_bad_start_is_in_the_log_file_too(serve: Serve, site: Path) -> None:
     assert re.search(r"\[CRITICAL\] .*there is no module 'gone'", log)
 
 
-def test_a_port_in_use_is_tried_five_times(serve: Serve, site: Path) -> None:
+# The command, with a short pause between two tries, and a word for each.
+HASTY = """
+import os, sys
+from fastwsgi.config.sources import Sources
+from fastwsgi.process import arbiter, program
+
+class Sockets(arbiter.Sockets):
+    @classmethod
+    def open(cls, *words):
+        print("try", flush=True)
+        return super().open(*words)
+
+arbiter.Sockets = Sockets
+sources = Sources.of_command_line(sys.argv[1:], os.environ, "fastwsgi")
+arbiter.Arbiter(sources, sources.read(), program.load_named, bind_pause=0.01).run()
+"""
+
+
+def test_a_port_in_use_is_tried_five_times(site: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         where = f"127.0.0.1:{other.getsockname()[1]}"
-        server = serve("app:app", "-b", where, cwd=site, ready=False)
-        assert server.wait() == 1
-    first, last = errors(server)
-    assert f"[WARNING] cannot listen on {where}: address already in use" in first
-    assert last.startswith(f"fastwsgi: error: cannot listen on {where}: address already in use; ")
-    assert "--bind" in last
+        command = (sys.executable, "-c", HASTY)
+        with ServerProcess(["app:app", "-b", where], site, command=command) as server:
+            assert server.wait() == 1
+    assert server.out.lines == ["try"] * 5
+    said = rf"cannot listen on {where}: address already in use; stop .* --bind"
+    assert server.log.count(rf"\[WARNING\] {said}") == 1
+    assert re.search(f"ConfigError|BindError: {said}", server.log.lines[-1])
 
 
 def test_a_port_that_becomes_free_is_taken(serve: Serve, site: Path) -> None:
@@ -282,7 +306,7 @@ def test_print_config_shows_where_values_come_from(site: Path) -> None:
     done = run("--print-config", "app:app", "-w", "3", cwd=site)
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert re.fullmatch(r"timeout +=\s9\s+# gunicorn\.conf\.py", lines["timeout"])
+    assert re.fullmatch(r"timeout +=\s9\s+# gunicorn\.conf\.py, line 1", lines["timeout"])
     assert re.fullmatch(r"workers +=\s3\s+# command line", lines["workers"])
 
 

@@ -93,13 +93,15 @@ def test_a_stuck_worker_does_not_outlive_its_master_for_long(serve: Serve, site:
     assert held.answer() == b""
 
 
-def test_a_stopped_worker_is_killed(serve: Serve, site: Path) -> None:
+def test_a_stopped_worker_goes_on_answers_and_is_replaced(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, "-t", "1", cwd=site)
     pid = int(server.get("/pid")[1])
     os.kill(pid, signal.SIGSTOP)
+    assert server.get("/pid") == (200, str(pid).encode())
     server.wait_for(rf"WORKER TIMEOUT \(pid:{pid}\)")
-    server.wait_for(rf"Worker \(pid:{pid}\) was sent SIGKILL!")
-    assert server.get("/")[0] == 200
+    server.wait_for(r"reactor\.py.* in ")
+    server.wait_for(rf"\[{pid}\] \[INFO\] Worker exiting")
+    assert server.get("/pid") == (200, str(server.workers[1]).encode())
 
 
 def test_an_idle_worker_is_not_stuck_and_timeout_0_never_ends_one(serve: Serve, site: Path) -> None:

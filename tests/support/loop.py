@@ -8,6 +8,7 @@ none of them is busy; what one sends by itself is no event of the reactor, so ea
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,12 +19,14 @@ from typing import Any, Literal, cast
 
 from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
+from fastwsgi.net.tls import Endpoint
 from fastwsgi.observe.logger import Logger
 from fastwsgi.wiring import Server, build
+from tests.support.certificates import TlsSocket, client_context, make_endpoint
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
 from tests.support.settings import make_settings
 
-Transport = Literal["tcp", "unix"]
+Transport = Literal["tcp", "unix", "tls"]
 
 PATIENCE = 5.0
 TURN_SECONDS = 0.02
@@ -42,19 +45,27 @@ class SteppedServer:
         folder: Path,
         transport: Transport = "tcp",
         log: Logger | None = None,
+        *,
+        endpoint: Endpoint | None = None,
         **settings: Any,
     ) -> None:
         """Binds a free port of 127.0.0.1, or a socket file in `folder` (short: 107 bytes with its name)."""
         self.app: Any = app
         self.transport = transport
-        wanted = cast(Any, make_settings(**settings))
+        wanted = cast(
+            Any, make_settings(**settings, url_scheme="https" if transport == "tls" else "http")
+        )
+        if transport == "tls" and endpoint is None:
+            endpoint = make_endpoint()
         self.socket = bind(
-            "127.0.0.1:0" if transport == "tcp" else f"unix:{folder}/{id(self):x}.sock"
+            f"unix:{folder}/{id(self):x}.sock" if transport == "unix" else "127.0.0.1:0"
         )
         self.clock = Clock()
         self.turn_seconds = TURN_SECONDS
         try:
-            self.server: Server = build(wanted, app, [self.socket], clock=self.clock, log=log)
+            self.server: Server = build(
+                wanted, app, [self.socket], endpoint=endpoint, clock=self.clock, log=log
+            )
         except BaseException:
             self.socket.close()
             raise
@@ -107,10 +118,15 @@ class SteppedServer:
             self.turn()
             seconds -= step
 
-    def connect(self, *methods: str, accepted: bool = True) -> "Client":
-        """Opens a connection whose requests have these methods (GET unless said). `accepted`: seen by the server."""
+    def connect(
+        self, *methods: str, accepted: bool = True, context: ssl.SSLContext | None = None
+    ) -> "Client":
+        """Opens a connection whose requests have these methods (GET unless said). `accepted`: seen by the server.
+
+        `context` is the client's TLS, where the server speaks that.
+        """
         before = self.server.connections
-        client = Client(self, methods)
+        client = Client(self, methods, context or client_context())
         if accepted:
             self.until(lambda: self.server.connections > before, "the connection to be accepted")
         return client
@@ -129,7 +145,9 @@ class SteppedServer:
 class Client:
     """One non-blocking client socket and everything it received."""
 
-    def __init__(self, server: SteppedServer, methods: tuple[str, ...]) -> None:
+    def __init__(
+        self, server: SteppedServer, methods: tuple[str, ...], context: ssl.SSLContext
+    ) -> None:
         self.server = server
         self.methods = methods
         self.received = bytearray()
@@ -137,11 +155,14 @@ class Client:
         self._reader: ResponseReader | None = None
         self._read = 0
         self._receiving = threading.Lock()  # an application under test may look what came so far
-        self.socket = socket.socket(server.socket.family)
+        self.socket: Any = socket.socket(server.socket.family)
         self.socket.connect(server.socket.getsockname())
         self.socket.setblocking(False)
-        if server.transport == "tcp":
+        if server.transport != "unix":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if server.transport == "tls":
+            self.socket = TlsSocket(self.socket, context)
+            server.until(self.socket.shake_hands, "the handshake")
 
     def put(self, data: bytes | memoryview) -> int:
         """Sends what the kernel takes now, without turning; a peer that is gone takes everything."""
@@ -186,7 +207,7 @@ class Client:
 
     def reset(self) -> None:
         """Closes with a reset where the transport knows one, so that no port stays in TIME_WAIT."""
-        if self.server.transport == "tcp":
+        if self.server.transport != "unix":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.socket.close()
 

@@ -37,6 +37,24 @@ DEFAULTS: dict[str, object] = {
     "sendfile": True,
     "pre_request": None,
     "post_request": None,
+    "forwarded_allow_ips": ("127.0.0.1", "::1"),
+    "secure_scheme_headers": {
+        "X-FORWARDED-PROTOCOL": "ssl",
+        "X-FORWARDED-PROTO": "https",
+        "X-FORWARDED-SSL": "on",
+    },
+    "forwarder_headers": ("SCRIPT_NAME", "PATH_INFO"),
+    "header_map": "drop",
+    "real_ip": None,
+    "proxy_protocol": "off",
+    "proxy_allow_ips": ("127.0.0.1", "::1"),
+    "permit_obsolete_folding": False,
+    "strip_header_spaces": False,
+    "permit_unconventional_http_method": False,
+    "permit_unconventional_http_version": False,
+    "casefold_http_method": False,
+    "is_ssl": False,
+    "url_scheme": "http",
 }
 
 

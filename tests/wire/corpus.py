@@ -21,6 +21,8 @@ TOKEN = re.compile(
 ANSWER = re.compile(r"(?P<statuses>[0-9]{3}(?:\|[0-9]{3})*)(?P<optional>\?)?(?P<cut>!)?")
 FACT = re.compile(r"(?P<key>[a-z]+)(?: (?P<nth>[0-9]+))?:(?: (?P<value>.*))?")
 
+TRANSPORTS = ("tcp", "unix", "tls")
+
 Fate = Literal["C", "X", "K", "?"]
 
 
@@ -66,6 +68,7 @@ class Case:
     records: int | None = None
     methods: tuple[str, ...] = ()
     app: str = "echo"
+    over: tuple[str, ...] = TRANSPORTS
     half_close: bool = False
     whole_only: bool = False
     logged: list[str] = field(default_factory=list)
@@ -171,6 +174,10 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.methods = tuple(value.split(" "))
         case "records":
             case.records = int(value)
+        case "over":
+            case.over = tuple(value.split(" "))
+            if not set(case.over) <= set(TRANSPORTS):
+                raise ValueError(f"a case may be for {TRANSPORTS}, not for {value!r}")
         case "app":
             case.app = value
         case "set":

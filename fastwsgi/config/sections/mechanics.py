@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
 from fastwsgi.config.checks import (
@@ -10,10 +11,15 @@ from fastwsgi.config.checks import (
     field_value,
     flag,
     flag_or_yes,
+    group_id,
+    listed,
     optional_folder,
     optional_path,
     optional_string,
+    paste_target,
+    permissions,
     present_folder,
+    user_id,
 )
 from fastwsgi.config.setting import Setting
 
@@ -34,8 +40,8 @@ class ServerMechanics:
         True,
         "--no-sendfile",
         bare=False,
-        text="Send files, which an application returns as wsgi.file_wrapper, by sendfile; where the"
-        " environment has SENDFILE, as that says unless set.",
+        text="Whether the kernel sends the files that an application returns by wsgi.file_wrapper; the"
+        " flag says that it does not. $SENDFILE unless set.",
     )
     chdir = Setting(
         absolute_folder,
@@ -67,6 +73,44 @@ class ServerMechanics:
         metavar="FILE",
         text="The file to write the master's process id to.",
     )
+    daemon = Setting(
+        flag,
+        False,
+        "-D",
+        "--daemon",
+        text="Leave the terminal and serve in the background. The command returns when the server listens.",
+    )
+    user = Setting(
+        user_id,
+        os.geteuid,
+        "-u",
+        "--user",
+        metavar="USER",
+        text="The user, by name or number, that the workers run as.",
+    )
+    group = Setting(
+        group_id,
+        os.getegid,
+        "-g",
+        "--group",
+        metavar="GROUP",
+        text="The group, by name or number, that the workers run as.",
+    )
+    initgroups = Setting(
+        flag,
+        False,
+        "--initgroups",
+        text="Give the workers all the groups that their user is a member of. Without it, a worker that"
+        " becomes another user has its group alone.",
+    )
+    umask = Setting(
+        permissions,
+        0,
+        "-m",
+        "--umask",
+        metavar="MASK",
+        text="What the files of unix sockets do not permit; octal where it begins with 0.",
+    )
     tmp_upload_dir = Setting(
         optional_folder,
         None,
@@ -81,6 +125,22 @@ class ServerMechanics:
         metavar="FOLDER",
         text="The folder for large request bodies where tmp_upload_dir is not set; the system's"
         " temporary folder unless set. The heartbeat, for which gunicorn has it, needs no file here.",
+    )
+    paste = Setting(
+        paste_target,
+        None,
+        "--paste",
+        "--paster",
+        metavar="FILE",
+        text="A PasteDeploy file whose application is to be served, FILE or FILE#NAME. Its section"
+        " [loggers] is for logconfig. Needs the extra fastwsgi[paste].",
+    )
+    raw_paste_global_conf = Setting(
+        listed,
+        (),
+        "--paste-global",
+        metavar="KEY=VALUE",
+        text="A value for the [DEFAULT] of that file. May be given several times.",
     )
     request_streaming = Setting(
         flag,

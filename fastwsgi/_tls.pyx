@@ -1,0 +1,100 @@
+"""TLS of one connection, between the bytes of the socket and those of HTTP.
+
+How it works: an `ssl.SSLObject` reads from one memory BIO and writes into another, so OpenSSL sees no socket and never
+waits. The handshake has no step of its own: OpenSSL goes on with it whenever there is something to decrypt, and what it
+has to say stands in the outgoing BIO, as do a key update, a session ticket or an alert.
+
+Laws: whatever was received is decrypted at once, as far as it goes, so nothing hides in the BIO that no event of the
+socket would announce. OpenSSL's calls release the GIL, and a session bears only one of them at a time: an application
+may read in one thread and write in another, so each call is made under the lock of its connection. Nothing here
+imports ssl: a worker without TLS has this module, too.
+"""
+
+cimport cython
+from cpython.pythread cimport (
+    NOWAIT_LOCK,
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+    WAIT_LOCK,
+)
+
+cdef enum:
+    RECORD = 16384                    # the most that one record holds (RFC 8446 5.1)
+    WANT_READ = 2                     # ssl.SSL_ERROR_WANT_READ
+
+
+@cython.final
+cdef class Transport:
+    """The TLS of one connection: `session` is an ssl.SSLObject on two ssl.MemoryBIO. `endpoint` is what made it."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+
+    def __init__(self, endpoint, session, incoming, outgoing):
+        self.endpoint = endpoint
+        self.session = session
+        self.incoming = incoming
+        self.outgoing = outgoing
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef int acquire(self) except -1:
+        cdef PyThread_type_lock lock = self.lock
+        if not PyThread_acquire_lock(lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(lock, WAIT_LOCK)
+        return 0
+
+    cdef int release(self) except -1:
+        PyThread_release_lock(self.lock)
+        return 0
+
+    cdef bytes open(self, bytes received):
+        cdef bytes plain = b""
+        cdef list more = None
+        self.incoming.write(received)
+        while self.incoming.pending:
+            try:
+                part = self.session.read(RECORD)
+            except OSError as error:
+                if error.errno != WANT_READ:
+                    raise
+                break
+            if not part:
+                self.ended = True
+                break
+            if not plain:
+                plain = part
+            elif more is None:
+                more = [plain, part]
+            else:
+                more.append(part)
+        return plain if more is None else b"".join(more)
+
+    cdef int seal(self, bytes piece) except -1:
+        self.session.write(piece)
+        return 0
+
+    cdef bytes take(self):
+        return self.outgoing.read()
+
+    cdef int end(self) except -1:
+        try:
+            self.session.unwrap()
+        except OSError:  # the client's own is not waited for; or the handshake is not over
+            pass
+        return 0
+
+    cdef dict describe(self, dict extra):
+        self.described = True
+        return self.endpoint.describe(self.session, extra)
+
+    cdef int report(self, object remote_addr, object error) except -1:
+        self.endpoint.report(remote_addr, error)
+        return 0

@@ -1,0 +1,1 @@
+"""The server inside a program, by the classes that gunicorn has for it."""

@@ -1,0 +1,1 @@
+"""`gunicorn.glogging`: loggers as configuration files subclass and configure them."""
