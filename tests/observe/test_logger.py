@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,12 @@ def test_metrics_are_dropped_where_they_would_have_to_wait(make: Make, tmp_path:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as catch:
         catch.bind(str(tmp_path / "s"))
         log = make(Statsd, statsd_host=f"unix://{tmp_path}/s", errorlog=None)
-        for number in range(10_000):  # more than a queue of the kernel's takes
-            log.gauge("n", number)
+        sending = threading.Thread(
+            # More than a queue of the kernel's takes.
+            target=lambda: [log.gauge("n", number) for number in range(10_000)],
+            daemon=True,
+        )
+        sending.start()
+        sending.join(10)
+        assert not sending.is_alive()
         assert catch.recv(99) == b"n:0|g"

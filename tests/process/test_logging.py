@@ -15,6 +15,7 @@ from tests.conftest import Serve
 from tests.support.server import PATIENCE, ServerProcess, wait_gone
 
 LOCAL = ("-b", "127.0.0.1:0")
+BUFFERED = {"PYTHONUNBUFFERED": ""}  # as Python is where nobody asks for something else
 
 APP = """
 import logging, os, sys
@@ -54,7 +55,9 @@ def silent(site: Path, *words: str) -> Iterator[ServerProcess]:
     """A server that says nothing on its streams; it listens on a socket that was there before."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         fd = sock.fileno()
-        with ServerProcess(["app:app", "-b", f"fd://{fd}", *words], site, pass_fds=[fd]) as server:
+        with ServerProcess(
+            ["app:app", "-b", f"fd://{fd}", *words], site, BUFFERED, pass_fds=[fd]
+        ) as server:
             server.host, server.port = sock.getsockname()
             yield server
 
@@ -106,7 +109,7 @@ def test_a_reload_that_captures_no_more_gives_the_streams_back(site: Path) -> No
 
 
 def test_what_is_printed_goes_out_line_by_line(serve: Serve, site: Path) -> None:
-    server = serve("app:app", *LOCAL, "-R", cwd=site)
+    server = serve("app:app", *LOCAL, "-R", cwd=site, env=BUFFERED)
     server.get("/print?1")
     server.out.wait_for("printed 1")
 
@@ -155,10 +158,12 @@ def test_a_reload_with_a_broken_configuration_changes_nothing(serve: Serve, site
     conf = site / "gunicorn.conf.py"
     conf.write_text(CONFIGURED.format(handler="file", name="one.log"))
     server = serve("app:app", *LOCAL, cwd=site)
-    server.get("/first")
+    first = int(server.get("/first")[1])
     conf.write_text(CONFIGURED.format(handler="missing", name="two.log"))
     server.signal(signal.SIGHUP)
     server.wait_for("Not reloaded, going on as before: logconfig_dict: .*'gunicorn.access'")
+    os.kill(first, signal.SIGKILL)  # its successor has what the master has now
+    wait_gone(first)
     second = server.get("/second")[1]
     conf.write_text(CONFIGURED.format(handler="file", name="three.log"))
     server.signal(signal.SIGHUP)
