@@ -404,7 +404,6 @@ class Arbiter(ServerFace):
             self.signals.abandon()
             hooks.require(self.settings, "pre_exec", self)
             upgrade.forget_handlers(self.signals.numbers)
-            hooks.require(self.settings, "pre_exec", self)
             fds = self.generation.sockets.filenos()
             environ = upgrade.heirs_environment(
                 self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)

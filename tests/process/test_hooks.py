@@ -273,6 +273,7 @@ def test_an_upgrade_calls_its_hook_in_the_process_that_becomes_the_new_master(
     server.signal(signal.SIGUSR2)
     successor = int(server.wait_for(r"HOOK exec (\d+) True$")[1])
     server.wait_for(rf"\[{successor}\] \[INFO\] Ready")
+    assert server.log.count(r"HOOK exec") == 1
     server.signal(signal.SIGTERM)
     server.wait_for("Master has been promoted")
     os.kill(successor, signal.SIGTERM)
