@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -38,11 +38,13 @@ if TYPE_CHECKING:
     from fastwsgi.net.proxy_protocol import ProxyProtocol
     from fastwsgi.net.tls import Certificate, Endpoint
     from fastwsgi.observe.logger import Logger
+    from fastwsgi.observe.prometheus import Metrics
     from fastwsgi.observe.request_hooks import RequestHooks
 
 ENOUGH_MEMORY = 1 << 24  # bytes, for a request or two
 LARGEST_HEAD = 1 << 30  # bytes: the parser counts in 32 bits
 MOST_FIELDS = 32768  # gunicorn's upper bound of limit_request_fields
+SCRAPES = 100  # connections for metrics
 
 Application = Callable[..., Any]
 OnWornOut = Callable[[], object] | None
@@ -62,6 +64,7 @@ class Server:
         self._draining = False
         self._on_quiet: Callable[[], object] | None = None
         self.elsewhere: Elsewhere | None = None
+        self._beside: tuple[Server, ...] = ()
         self._preambles: ProxyProtocol | None = None
         self._endpoint: Endpoint | None = None
 
@@ -84,7 +87,8 @@ class Server:
 
     def announce(self) -> None:
         """Serve on, but say that the server ends: on every answer, and to whoever asks for its health."""
-        self._http.announce()
+        for server in (self, *self._beside):
+            server._http.announce()
 
     def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
         """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
@@ -102,14 +106,15 @@ class Server:
 
     def close(self) -> None:
         """Close the connections and the reactor, but not the listening sockets."""
-        for listener in self._listeners:
-            listener.close()
-        if self._preambles is not None:
-            self._preambles.close()
-        self._http.close()
+        for server in (self, *self._beside):
+            server._close_connections()
         if self.elsewhere is not None:
             self.elsewhere.close()
         self.reactor.close()
+
+    def run_beside(self, server: Server) -> None:
+        """Let `server`, on the same reactor, end with this one."""
+        self._beside += (server,)
 
     def speak(self, http: Http1) -> None:
         """Serve connections by `http` from now on."""
@@ -162,16 +167,29 @@ class Server:
         if self.connections >= self._limit:
             self.adjust()
 
-    def _finish(self) -> None:
+    def _close_connections(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        if self._preambles is not None:
+            self._preambles.close()
+        self._http.close()
+
+    def _drain_connections(self) -> None:
         for listener in self._listeners:
             listener.drain()
         self._http.drain()
         if self._preambles is not None:
             self._preambles.drain()
+
+    def _finish(self) -> None:
+        servers = (self, *self._beside)
+        for server in servers:
+            server._drain_connections()
+        listeners = [listener for server in servers for listener in server._listeners]
         # Idle connections are let go in a second, and so is the next time that somebody looks.
         self.reactor.sweep()
-        while self._draining and self.connections:
-            if self._on_quiet is not None and all(listener.stopped for listener in self._listeners):
+        while self._draining and any(server.connections for server in servers):
+            if self._on_quiet is not None and all(listener.stopped for listener in listeners):
                 self._on_quiet()
                 self._on_quiet = None
             self.reactor.turn()
@@ -189,6 +207,8 @@ def build(
     clock: Clock | None = None,
     worker: object = None,
     log: Logger | None = None,
+    metrics: Metrics | None = None,
+    metrics_sockets: Sequence[socket.socket] = (),
 ) -> Server:
     """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
@@ -196,8 +216,9 @@ def build(
     `on_worn_out()` is called; likewise when half of the threads are stuck. `heartbeat` is a cell of
     one double: the monotonic time, in seconds, at which the last request was dispatched. `worker` is
     what the hooks around requests get, `log` the server's logger; without one errors go to the
-    logger `gunicorn.error`. Accepting starts here; nothing is answered before `Server.run` or
-    `Server.reactor.turn`.
+    logger `gunicorn.error`. `metrics` counts what happens on `sockets`, and answers on
+    `metrics_sockets`, on the reactor's own thread however requests are run. Accepting starts here;
+    nothing is answered before `Server.run` or `Server.reactor.turn`.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
@@ -213,15 +234,18 @@ def build(
     hooks = request_hooks(settings, worker, said)
     if hooks is not None:
         app = hooks.around(app)
+    if metrics is not None:
+        app = metrics.busy.around(app)
     dispatcher = DISPATCHERS[settings.execution](settings, app, clock, on_worn_out, reports)
-    if hooks is not None:
-        dispatcher.on_end = hooks.over
+    dispatcher.on_end = both(
+        None if hooks is None else hooks.over, None if metrics is None else metrics.busy.over
+    )
     if isinstance(dispatcher, Elsewhere):
         server.run_elsewhere(dispatcher)
-    http = Http1(
+    speaker = partial(
+        Http1,
         reactor=reactor,
         clock=clock,
-        dispatcher=dispatcher,
         wait_for=wait,
         server_header=settings.server_header,
         # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
@@ -235,21 +259,25 @@ def build(
         header_timeout=settings.header_timeout,
         body_timeout=settings.body_timeout,
         body_min_rate=settings.body_min_rate,
-        request_streaming=settings.request_streaming,
-        health_path=settings.health_path or "",
-        health_log=settings.health_log,
         send_timeout=settings.send_timeout,
         keepalive=settings.keepalive,
         keepalive_requests=settings.keepalive_requests,
         output_buffer_size=settings.output_buffer_size,
-        max_requests=max_requests,
-        heartbeat=heartbeat,
-        on_done=both(access_log(settings, log), None if hooks is None else hooks.answered),
-        on_refusal=reports.refusal,
-        on_change=server.adjust,
         on_max_requests=on_worn_out,
         trusted_peers=Peers(settings.forwarded_allow_ips),
         leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
+    )
+    on_done = both(access_log(settings, log), None if hooks is None else hooks.answered)
+    http = speaker(
+        dispatcher=dispatcher,
+        request_streaming=settings.request_streaming,
+        health_path=settings.health_path or "",
+        health_log=settings.health_log,
+        max_requests=max_requests,
+        heartbeat=heartbeat,
+        on_done=both(on_done, None if metrics is None else metrics.answered),
+        on_refusal=both(reports.refusal, None if metrics is None else metrics.refused),
+        on_change=server.adjust,
     )
     server.speak(http)
     if settings.proxy_protocol != "off":
@@ -269,6 +297,24 @@ def build(
     for sock in sockets:
         environs = environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
+    if metrics is not None:
+        beside = Server(reactor, SCRAPES)
+        http = speaker(
+            dispatcher=Inline(metrics.page, reports.application_error),
+            request_streaming=False,
+            health_path="",
+            health_log=False,
+            max_requests=0,
+            heartbeat=None,
+            on_done=None,
+            on_refusal=reports.refusal,
+            on_change=beside.adjust,
+        )
+        beside.speak(http)
+        for sock in metrics_sockets:
+            environs = plain_environ_builder(sock, settings)
+            beside.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
+        server.run_beside(beside)
     return server
 
 
@@ -289,6 +335,18 @@ def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
         header_map=settings.header_map,
         client_header=client_header,
         find_client=find_client,
+    )
+
+
+def plain_environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:
+    """Return the same of one where no proxy is believed, and nothing is mounted anywhere."""
+    return EnvironBuilder(
+        environ_template(sock, settings) | {"SCRIPT_NAME": "", "wsgi.url_scheme": "http"},
+        secure_scheme_headers={},
+        forwarder_headers=(),
+        header_map="drop",
+        client_header=None,
+        find_client=None,
     )
 
 

@@ -205,6 +205,11 @@ def addresses(value: object) -> tuple[str, ...]:
     return found
 
 
+def further_addresses(value: object) -> tuple[str, ...]:
+    """Addresses to listen on, each once; there may be none."""
+    return tuple(dict.fromkeys(addresses(value))) if value else ()
+
+
 def listed(value: object) -> tuple[str, ...]:
     """A list, or one string for a list of one, in which a comma belongs to what it says."""
     if not value:

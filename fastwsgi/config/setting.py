@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, overload
+from typing import Final, Generic, TypeVar, overload
 
 from fastwsgi.config.checks import (
     addresses,
@@ -11,12 +11,24 @@ from fastwsgi.config.checks import (
     certificates,
     flag,
     flag_or_yes,
+    further_addresses,
     listed,
     paths_or_patterns,
     strings,
 )
 
 T = TypeVar("T")
+
+# The flags of these rows may be given several times.
+LISTS: Final = (
+    addresses,
+    assignments,
+    certificates,
+    further_addresses,
+    listed,
+    paths_or_patterns,
+    strings,
+)
 
 
 class Setting(Generic[T]):
@@ -65,8 +77,7 @@ class Setting(Generic[T]):
         self.metavar = metavar
         self.bare = True if self.is_flag and bare is None else bare
         self.ours = ours
-        lists = (addresses, assignments, certificates, listed, paths_or_patterns, strings)
-        self.repeated = check in lists
+        self.repeated = check in LISTS
         self._remark = remark
         self._default = default
 

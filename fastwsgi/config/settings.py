@@ -79,6 +79,11 @@ class Settings(
                 "request_streaming needs threads or gevent, as a sync worker calls the application when"
                 f" the body is complete; add --threads 2{told(self.source('request_streaming'))}"
             )
+        if both := set(self.bind).intersection(self.metrics_bind):
+            raise ConfigError(
+                f"metrics_bind has an address that bind has: {', '.join(sorted(both))}; metrics need one"
+                f" of their own{told(self.source('metrics_bind'))}"
+            )
         if self.certfile is None:
             for name in ("keyfile", "sni"):
                 if self.__dict__[name]:

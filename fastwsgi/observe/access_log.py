@@ -21,10 +21,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, ParamSpec, Protocol
 
 from fastwsgi._line import Line
 from fastwsgi.errors import ConfigError
+
+P = ParamSpec("P")
 
 MISSING: Final = "-"
 
@@ -266,14 +268,16 @@ def leave_out(patterns: Sequence[str], log: OnDone) -> OnDone:
     return on_done
 
 
-def both(first: OnDone | None, second: OnDone | None) -> OnDone | None:
+def both(
+    first: Callable[P, object] | None, second: Callable[P, object] | None
+) -> Callable[P, object] | None:
     """Return what calls both, of two that may be None."""
     if first is None or second is None:
         return first or second
 
-    def call(exchange: Finished) -> None:
-        first(exchange)
-        second(exchange)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        first(*args, **kwargs)
+        second(*args, **kwargs)
 
     return call
 

@@ -269,8 +269,14 @@ class Arbiter(ServerFace):
         return next(filter(None, names)) + self.succession.suffix
 
     def addresses(self, settings: Settings) -> Sequence[str]:
-        """Where to listen: on the sockets that systemd opened, or else where `bind` says."""
-        return [f"fd://{fd}" for fd in self.succession.activated] or settings.bind
+        """Where to listen: on the sockets that systemd opened, or else where `bind` says.
+
+        Behind those where metrics are to be had, which may be one of systemd's.
+        """
+        for_metrics = settings.metrics_bind
+        activated = [f"fd://{fd}" for fd in self.succession.activated]
+        public = [text for text in activated or settings.bind if text not in for_metrics]
+        return [*public, *for_metrics]
 
     def say_warnings(self) -> None:
         for warning in self.sources.warnings:
@@ -406,7 +412,7 @@ class Arbiter(ServerFace):
             upgrade.forget_handlers(self.signals.numbers)
             fds = self.generation.sockets.filenos()
             environ = upgrade.heirs_environment(
-                self.sources.environ, self.pid, fds, activated=bool(self.succession.activated)
+                self.sources.environ, self.pid, fds, self.succession.activated
             )
             upgrade.execute(self.sources.folder, environ, fds)
         except BaseException as error:
@@ -589,6 +595,7 @@ class Arbiter(ServerFace):
 
     def measure(self) -> None:
         """Tell whoever sends metrics how many workers there are, and how many clients wait for them."""
+        self.scoreboard.tell(wanted=self.generation.count, started=self.worker_age)
         self.gauges.tell_workers(self.log, len(self.staff(self.generation)))
         if self.settings.enable_backlog_metric:
             self.gauges.tell_backlog(self.log, self.generation.sockets)
@@ -632,12 +639,15 @@ class Arbiter(ServerFace):
     def make_worker(self, generation: Generation, seat: int, slot: Slot) -> Worker:
         """The next worker, not yet forked: what a hook writes on it then, master and worker have."""
         self.worker_age += 1
+        sockets = generation.sockets.of_seat(seat)
         return Worker(
             generation.settings,
             generation.app,
-            generation.sockets.of_seat(seat),
+            sockets[: generation.public],
             slot,
             self.log,
+            metrics_sockets=sockets[generation.public :],
+            tally=self.scoreboard.tally,
             endpoint=generation.endpoint,
             lifeline=self.lifeline,
             master=self.pid,

@@ -47,8 +47,8 @@ class ServerFace:
 
     @property
     def LISTENERS(self) -> list[ListenerFace]:  # noqa: N802
-        """The listening sockets, one for each address."""
-        addresses = self.generation.sockets.addresses
+        """The listening sockets of the application, one for each address."""
+        addresses = self.generation.sockets.addresses[: self.generation.public]
         return [ListenerFace(address.first, str(address)) for address in addresses]
 
     @property

@@ -30,3 +30,8 @@ class Generation:
         self.endpoint = endpoint
         self.count = settings.workers
         self.begun = time.monotonic()
+
+    @property
+    def public(self) -> int:
+        """How many of the addresses are the application's; those for metrics stand behind them."""
+        return len(self.sockets.addresses) - len(self.settings.metrics_bind)

@@ -5,6 +5,10 @@ only, and all of it but the order, which is the master's; eight bytes at a time,
 old value or a new one and never a mixture. The bell is an eventfd that a worker rings when its
 state changes, and the master waits on.
 
+A slot's counters outlive the worker: its successor in the slot counts on from there, so their sum
+over all slots never goes down, whoever dies. What the counters count is their writer's business.
+Behind the slots is what the master says to all.
+
 A heartbeat is a reading of CLOCK_MONOTONIC, which all processes share and nobody sets.
 """
 
@@ -15,20 +19,25 @@ import enum
 import mmap
 import os
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 SLOT_BYTES: Final = 8192
 HEAD_BYTES: Final = 64
-NOTE_BYTES: Final = SLOT_BYTES - HEAD_BYTES
+COUNTERS_END: Final = HEAD_BYTES + 8 * 32
+NOTE_BYTES: Final = SLOT_BYTES - COUNTERS_END
 CAPACITY: Final = 1024  # slots; the kernel gives memory only for those that were used
 
 # Indexes of the numbers; 0 is the heartbeat.
-STATE, REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER = range(1, 6)
+STATE, REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER, BUSY = range(1, 7)
+
+# The same of what the master says.
+SLOTS_USED, WANTED, STARTED = range(3)
 
 
 class State(enum.IntEnum):
     """What a worker is doing."""
 
+    GONE = 0  # there is none in the slot
     BOOTING = 1
     READY = 2
     WORN = 3  # serving on, but has had its number of requests: to be replaced
@@ -43,24 +52,47 @@ class Order(enum.IntEnum):
     END = 2  # leave; nobody serves on
 
 
-class Slot:
-    """One worker's part of the scoreboard."""
+class Tally(NamedTuple):
+    """All workers together.
 
-    __slots__ = ("_bell", "_note", "_numbers", "index", "pulse")
+    `workers` is how many are in each state, `connections` what they had open up to a second ago,
+    `busy` the sum of what they say keeps them busy, and `busy_workers` how many are. `wanted` is how
+    many there should be, and `started` how many there have been.
+    """
+
+    counters: list[int]
+    workers: dict[str, int]
+    connections: int
+    busy: int
+    busy_workers: int
+    wanted: int
+    started: int
+
+
+class Slot:
+    """One worker's part of the scoreboard. `counters` and `busy` are for whoever measures the worker."""
+
+    __slots__ = ("_bell", "_note", "_numbers", "busy", "counters", "index", "pulse")
 
     def __init__(self, index: int, memory: memoryview, bell: int) -> None:
         self.index = index
         self._bell = bell
         self.pulse = memory[:8].cast("d")
         self._numbers = memory[:HEAD_BYTES].cast("Q")
-        self._note = memory[HEAD_BYTES:]
+        self.busy = self._numbers[BUSY : BUSY + 1]
+        self.counters = memory[HEAD_BYTES:COUNTERS_END].cast("Q")
+        self._note = memory[COUNTERS_END:]
 
     def begin(self) -> None:
         """Make it fit for a new worker; by the master, before the fork."""
-        for index in (REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER):
+        for index in (REQUESTS, CONNECTIONS, NOTE_LENGTH, ORDER, BUSY):
             self._numbers[index] = 0
         self._numbers[STATE] = State.BOOTING
         self.pulse[0] = time.monotonic()
+
+    def vacate(self) -> None:
+        """The worker is dead; by the master. Its counters stay."""
+        self._numbers[STATE] = State.GONE
 
     def beat(self, requests: int, connections: int) -> None:
         """The worker is alive; how many requests it has begun, how many connections it has open."""
@@ -120,22 +152,47 @@ class Scoreboard:
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._memory = memoryview(mmap.mmap(-1, SLOT_BYTES * CAPACITY))
+        self._memory = memoryview(mmap.mmap(-1, SLOT_BYTES * CAPACITY + HEAD_BYTES))
+        self._said = self._memory[SLOT_BYTES * CAPACITY :].cast("Q")
         self._free = list(range(CAPACITY - 1, -1, -1))
 
     def take(self) -> Slot | None:
         """A slot for a worker about to be forked; None when all are in use."""
         if not self._free:
             return None
-        index = self._free.pop()
-        start = index * SLOT_BYTES
-        slot = Slot(index, self._memory[start : start + SLOT_BYTES], self.fd)
+        slot = self._slot(self._free.pop())
         slot.begin()
+        self._said[SLOTS_USED] = max(self._said[SLOTS_USED], slot.index + 1)
         return slot
 
     def give_back(self, slot: Slot) -> None:
         """The slot of a worker that is dead."""
+        slot.vacate()
         self._free.append(slot.index)
+
+    def tell(self, *, wanted: int, started: int) -> None:
+        """How many workers there should be, and have been; by the master, for `tally`."""
+        self._said[WANTED] = wanted
+        self._said[STARTED] = started
+
+    def tally(self) -> Tally:
+        """What all workers have written, in whichever process. Looks at slots that were ever in use."""
+        slots = [self._slot(index) for index in range(self._said[SLOTS_USED])]
+        states = [slot.state for slot in slots]
+        there = [slot for slot, state in zip(slots, states, strict=True) if state]
+        return Tally(
+            counters=[sum(cells) for cells in zip(*(slot.counters for slot in slots), strict=True)],
+            workers={state.name.lower(): states.count(state) for state in State if state},
+            connections=sum(slot.connections for slot in there),
+            busy=sum(slot.busy[0] for slot in there),
+            busy_workers=sum(slot.busy[0] > 0 for slot in there),
+            wanted=self._said[WANTED],
+            started=self._said[STARTED],
+        )
+
+    def _slot(self, index: int) -> Slot:
+        start = index * SLOT_BYTES
+        return Slot(index, self._memory[start : start + SLOT_BYTES], self.fd)
 
     def hush(self) -> None:
         """Take the rings of the bell, so that the next wait sleeps."""

@@ -36,14 +36,15 @@ class Address:
         self.text = text
         self._target = parse_address(text)
         self._backlog = settings.backlog
-        self._scheme = settings.url_scheme
+        self._scheme = scheme(text, settings)
         self._umask = settings.umask
         by_name = isinstance(self._target, tuple)
         self._sockets = [*inherited] or [
             bind(
                 text,
                 backlog=self._backlog,
-                reuse_port=settings.reuse_port and by_name,
+                # A scrape that the kernel gave to one worker would wait until that one is free.
+                reuse_port=settings.reuse_port and by_name and text not in settings.metrics_bind,
                 umask=self._umask,
             )
         ]
@@ -78,7 +79,7 @@ class Address:
     def adopt(self, settings: Settings) -> Address:
         """The same sockets under new settings."""
         self._backlog = settings.backlog
-        self._scheme = settings.url_scheme
+        self._scheme = scheme(self.text, settings)
         if not isinstance(self._target, int):  # whoever opened it said how long its queue is
             for sock in self._sockets:
                 sock.listen(self._backlog)
@@ -115,6 +116,11 @@ class Address:
 
     def filenos(self) -> list[int]:
         return [sock.fileno() for sock in self._sockets]
+
+
+def scheme(text: str, settings: Settings) -> str:
+    """How an address begins where it is displayed; metrics are not encrypted."""
+    return "http" if text in settings.metrics_bind else settings.url_scheme
 
 
 class Sockets:

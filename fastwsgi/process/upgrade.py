@@ -1,8 +1,8 @@
 """An upgrade in place: a new master beside the old one, on the same sockets.
 
 USR2 has the old master fork and execute its own command anew. The sockets go along, and two
-variables of gunicorn's say so: GUNICORN_PID, the old master, and GUNICORN_FD, the descriptors; where
-systemd opened the sockets, its own variables take the place of the latter.
+variables of gunicorn's say so: GUNICORN_PID, the old master, and GUNICORN_FD, the descriptors; of
+sockets that systemd opened its own variables say it.
 
 Both serve until one of them is told to leave. If the old one goes, the kernel tells the new one
 (PR_SET_PDEATHSIG), which then takes the name and the pidfile of its parent. If the new one goes,
@@ -36,8 +36,8 @@ class Succession:
     """The masters before and after this one.
 
     `parent` is the master that this one is to succeed, and `successor` the one that USR2 made: pids,
-    0 where there is none. Of what the parent left, `fds` are its sockets; `activated` are sockets
-    that systemd opened, which take the place of `bind`. Takes its variables from `environ`. Raises
+    0 where there is none. Of what the parent left, `fds` are the sockets it opened; `activated` are
+    sockets that systemd opened, which take the place of `bind`. Takes its variables from `environ`. Raises
     ConfigError where they make no sense.
     """
 
@@ -46,7 +46,7 @@ class Succession:
         self.activated = systemd.take_sockets(environ)
         # Another number is that of a master that is gone already, or was never ours.
         self.parent = os.getppid() if environ.get(PARENT_VARIABLE) == str(os.getppid()) else 0
-        self.fds = () if self.activated else descriptors(environ.get(SOCKETS_VARIABLE, ""))
+        self.fds = descriptors(environ.get(SOCKETS_VARIABLE, ""))
         environ.pop(PARENT_VARIABLE, None)
         environ.pop(SOCKETS_VARIABLE, None)
 
@@ -84,15 +84,18 @@ def descriptors(text: str) -> tuple[int, ...]:
 
 
 def heirs_environment(
-    environ: Mapping[str, str], parent: int, fds: Sequence[int], *, activated: bool
+    environ: Mapping[str, str], parent: int, fds: Sequence[int], activated: Sequence[int]
 ) -> dict[str, str]:
-    """The environment for the next program of this process: `environ` and what it inherits."""
+    """The environment for the next program of this process: `environ` and what it inherits.
+
+    `fds` are its sockets, those that systemd opened, `activated`, among them.
+    """
     heirs = {name: value for name, value in environ.items() if name not in PERSONAL}
     heirs[PARENT_VARIABLE] = str(parent)
     if activated:
-        systemd.pass_sockets(heirs, len(fds))
-    else:
-        heirs[SOCKETS_VARIABLE] = ",".join(map(str, fds))
+        systemd.pass_sockets(heirs, len(activated))
+    if own := [fd for fd in fds if fd not in activated]:
+        heirs[SOCKETS_VARIABLE] = ",".join(map(str, own))
     if "WATCHDOG_PID" in heirs:
         heirs["WATCHDOG_PID"] = str(os.getpid())
     return heirs

@@ -45,13 +45,14 @@ from fastwsgi.process import hooks
 from fastwsgi.process.application import Application
 from fastwsgi.process.faces import WorkerFace
 from fastwsgi.process.privileges import drop
-from fastwsgi.process.scoreboard import Order, Slot, State
+from fastwsgi.process.scoreboard import Order, Slot, State, Tally
 from fastwsgi.process.signals import TIMEOUT, SignalQueue
 from fastwsgi.process.surroundings import enter_folder, prepare
 from fastwsgi.process.wear import Wear
 
 if TYPE_CHECKING:
     from fastwsgi.net.tls import Endpoint
+    from fastwsgi.observe.prometheus import Metrics
     from fastwsgi.process.reloader import Reloader
 
 # HUP, TTIN and the like are the master's: a worker that gets one with its whole process group
@@ -66,6 +67,8 @@ THE_MASTERS: Final = (
     signal.SIGWINCH,
 )
 
+AROUND_APPLICATIONS: Final = ("fastwsgi.observe.request_hooks", "fastwsgi.observe.busy")
+
 ABORTED: Final = 1  # exit code after ABRT, as gunicorn's
 
 
@@ -73,6 +76,7 @@ class Worker(WorkerFace):
     """One forked process; made before the fork, and the master's copy stays what it was then.
 
     `lifeline` is the reading end of a pipe that the master alone writes, `age` the worker's number.
+    On `metrics_sockets` it says what `tally` returns of all workers.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class Worker(WorkerFace):
         slot: Slot,
         log: Logger,
         *,
+        metrics_sockets: Sequence[socket.socket],
+        tally: Callable[[], Tally],
         endpoint: Endpoint | None,
         lifeline: int,
         master: int,
@@ -91,6 +97,8 @@ class Worker(WorkerFace):
         self.settings = settings
         self.app = app
         self.sockets = sockets
+        self.metrics_sockets = metrics_sockets
+        self.tally = tally
         self.endpoint = endpoint
         self.slot = slot
         self.log = log
@@ -158,6 +166,8 @@ class Worker(WorkerFace):
             on_worn_out=self.wear_out,
             heartbeat=self.slot.pulse,
             worker=self,
+            metrics=self.make_metrics(),
+            metrics_sockets=self.metrics_sockets,
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
@@ -169,6 +179,14 @@ class Worker(WorkerFace):
         self.slot.state = State.READY
         if reloader is not None:
             reloader.watch(reactor, self.give_way)
+
+    def make_metrics(self) -> Metrics | None:
+        """What counts, and answers, where somebody is to be answered."""
+        if not self.metrics_sockets:
+            return None
+        from fastwsgi.observe.prometheus import Metrics  # noqa: PLC0415
+
+        return Metrics(self.slot.counters, self.slot.busy, self.tally)
 
     def write_stacks_at_timeout(self) -> None:
         faulthandler.register(TIMEOUT, self.stacks, all_threads=True, chain=True)
@@ -205,7 +223,7 @@ class Worker(WorkerFace):
         Were they kept while a long response goes out, the kernel would queue connections that
         nobody accepts; so they are refused, or another worker's.
         """
-        for sock in self.sockets:
+        for sock in (*self.sockets, *self.metrics_sockets):
             sock.close()
 
     def obey(self) -> None:
@@ -337,7 +355,7 @@ def is_ours(module: str) -> bool:
     """
     if module == "ssl":
         return True
-    return module.startswith("fastwsgi.") and module != "fastwsgi.observe.request_hooks"
+    return module.startswith("fastwsgi.") and module not in AROUND_APPLICATIONS
 
 
 def leave(code: int) -> NoReturn:

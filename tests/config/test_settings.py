@@ -63,6 +63,7 @@ DEFAULTS = {
     "statsd_prefix": "",
     "dogstatsd_tags": "",
     "enable_backlog_metric": False,
+    "metrics_bind": (),
     "check_config": False,
     "print_config": False,
     "tmp_upload_dir": None,
@@ -487,3 +488,9 @@ def test_settings_have_what_hooks_ask_of_gunicorns_config() -> None:
     assert (settings.uid, settings.gid) == (os.geteuid(), os.getegid())
     assert settings.settings["proc_name"].value == settings.settings["proc_name"].get() == "p"
     assert settings.settings.keys() == Settings.ROWS.keys()
+
+
+def test_metrics_have_an_address_of_their_own() -> None:
+    with pytest.raises(ConfigError, match=r"metrics_bind has an address that bind has: a:1.*\(x\)"):
+        Settings([("x", {"bind": ["a:1", "b:1"], "metrics_bind": ["c:1", "a:1"]})])
+    assert Settings([("x", {"metrics_bind": ["a:1", "b:1", "a:1"]})]).metrics_bind == ("a:1", "b:1")

@@ -71,6 +71,10 @@ def test_a_plain_worker_loads_no_more_than_it_needs(loaded: frozenset[str]) -> N
     assert needless == set()
 
 
+def test_what_only_metrics_need_is_not_loaded(loaded: frozenset[str]) -> None:
+    assert {"fastwsgi.observe.prometheus", "fastwsgi.observe.busy"}.isdisjoint(loaded)
+
+
 def test_a_worker_needs_nothing_but_the_standard_library(loaded: frozenset[str]) -> None:
     tops = {name.partition(".")[0] for name in loaded} - {
         "fastwsgi",

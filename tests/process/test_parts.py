@@ -138,6 +138,34 @@ def test_a_slot_begins_anew_for_the_next_worker() -> None:
     board.close()
 
 
+def test_what_was_counted_outlives_the_worker() -> None:
+    board = Scoreboard()
+    first, second = board.take(), board.take()
+    assert first is not None
+    assert second is not None
+    first.counters[0], second.counters[0] = 5, 7
+    first.busy[0], second.busy[0] = 1, 2
+    first.beat(1, 3)
+    second.beat(1, 4)
+    second.state = State.READY
+    board.tell(wanted=2, started=9)
+    both = board.tally()
+    assert both.counters[:2] == [12, 0]
+    assert both.workers == {"booting": 1, "ready": 1, "worn": 0, "leaving": 0}
+    assert (both.connections, both.busy, both.busy_workers) == (7, 3, 2)
+    assert (both.wanted, both.started) == (2, 9)
+    board.give_back(first)
+    one = board.tally()
+    assert one.counters == both.counters
+    assert one.workers == {"booting": 0, "ready": 1, "worn": 0, "leaving": 0}
+    assert (one.connections, one.busy, one.busy_workers) == (4, 2, 1)
+    successor = board.take()
+    assert successor is not None
+    successor.counters[0] += 1
+    assert board.tally().counters[0] == 13
+    board.close()
+
+
 def test_a_long_note_keeps_both_ends() -> None:
     board = Scoreboard()
     first, second = board.take(), board.take()

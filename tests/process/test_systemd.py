@@ -1,5 +1,6 @@
 """Sockets that systemd opens, what it is told, and its watchdog; by its own protocols, without it."""
 
+import http.client
 import os
 import select
 import shutil
@@ -119,15 +120,43 @@ def test_an_upgrade_passes_them_on_as_systemd_does(
     assert (site / "x.sock").exists()
 
 
+def test_metrics_have_an_address_besides(
+    activate: Activate, listening: list[socket.socket], site: Path
+) -> None:
+    """Through an upgrade, too, although nobody but the master knows of it."""
+    server = activate("app:app", "--metrics-bind", "127.0.0.1:0", sockets=listening)
+    assert server.addresses[1] == f"unix:{site}/x.sock"
+    metrics = server.addresses[2].removeprefix("http://").split(":")
+
+    def ask() -> tuple[int, bytes]:
+        client = http.client.HTTPConnection(metrics[0], int(metrics[1]), timeout=PATIENCE)
+        client.request("GET", "/metrics", headers={"Connection": "close"})
+        response = client.getresponse()
+        return response.status, response.read()
+
+    assert server.get("/metrics") == (200, b"hello")
+    assert ask()[1].startswith(b"# HELP fastwsgi_")
+    server.signal(signal.SIGUSR2)
+    new = int(server.wait_for(r"the new master has the pid (\d+)")[1])
+    server.wait_for(rf"\[{new}\] \[INFO\] Ready: ")
+    server.signal(signal.SIGTERM)
+    server.wait_for("Master has been promoted")
+    assert ask()[1].startswith(b"# HELP fastwsgi_")
+    assert server.get("/metrics") == (200, b"hello")
+    os.kill(new, signal.SIGTERM)
+    server.wait()
+
+
 def test_what_an_heir_gets() -> None:
     pid = str(os.getpid())
     environ = {"A": "1", "GUNICORN_PID": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x"}
-    own = heirs_environment(environ, 7, [3, 9], activated=False)
+    own = heirs_environment(environ, 7, [3, 9], [])
     assert own == {"A": "1", "GUNICORN_PID": "7", "GUNICORN_FD": "3,9"}
     watched = {"WATCHDOG_PID": "7", "WATCHDOG_USEC": "5", "GUNICORN_FD": "3"}
-    given = heirs_environment(watched, 7, [3, 4], activated=True)
+    given = heirs_environment(watched, 7, [3, 4, 9], [3, 4])
     assert given == {
         "GUNICORN_PID": "7",
+        "GUNICORN_FD": "9",
         "LISTEN_PID": pid,
         "LISTEN_FDS": "2",
         "WATCHDOG_PID": pid,

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from fastwsgi.config.checks import (
     dictionary,
     flag,
+    further_addresses,
     listed,
     log_format,
     log_level,
@@ -174,4 +175,13 @@ class Logging:
         False,
         "--enable-backlog-metric",
         text="Send once a second how many connections wait in the kernel to be accepted.",
+    )
+    metrics_bind = Setting(
+        further_addresses,
+        (),
+        "--metrics-bind",
+        metavar="ADDRESS",
+        text="An address where GET /metrics is answered for Prometheus, about all workers and without"
+        " TLS; one that bind does not have. May be given several times.",
+        ours=True,
     )
