@@ -661,6 +661,9 @@ class Arbiter(ServerFace):
             self.signals.abandon()
             os.close(self.lifeline_end)
             generation.sockets.close_except_of(seat)
+            for other in filter(None, (self.generation, self.previous)):
+                # Where a reload is under way: what is closed after it must not live on in here.
+                other.sockets.close_except(generation.sockets, unlink=False)
             set_title("worker", self.name)
             code = worker.run(self)
         except BaseException:

@@ -114,7 +114,7 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
         "fastwsgi.process.worker",
         "fastwsgi.process.reloader",
     ): "glob and more, for development only",
-    ("fastwsgi.process.worker", "fastwsgi.observe"): "who has no metrics needs no code for them",
+    ("fastwsgi.process.worker", "fastwsgi.observe.prometheus"): "wanted by few",
     ("fastwsgi.process.reloader", "ctypes"): "an interpreter may have been built without it",
     ("fastwsgi.config.functions", "inspect"): "slow to import, and few servers have hooks",
     ("fastwsgi.process.worker", "setproctitle"): "an optional extra that names the process",

@@ -18,7 +18,7 @@ from tests.conftest import Serve
 from tests.support.holding import HeldRequest
 from tests.support.server import PATIENCE, ServerProcess
 
-LOCAL = ("-b", "127.0.0.1:0", "--metrics-bind", "127.0.0.1:0")
+LOCAL = ("-b", "127.0.0.1:0", "--metrics-bind", "127.0.0.2:0")
 MODES = [[], ["--reuse-port"], ["--threads", "4"], ["-k", "gevent"]]
 COUNT = "fastwsgi_request_duration_seconds_count"
 KINDS = {"counter": "{0}_total", "gauge": "{0}", "histogram": "{0}", "summary": "{0}"}
@@ -250,7 +250,7 @@ def test_a_reload_brings_the_address_and_takes_it(serve: Serve, shop: Path) -> N
     config.write_text("metrics_bind = []\n")
     server = serve("shop:app", "-b", "127.0.0.1:0", "-c", config, cwd=shop)
     send(server, "/", 1)
-    config.write_text("metrics_bind = ['127.0.0.1:0']\n")
+    config.write_text("metrics_bind = ['127.0.0.2:0']\n")
     server.signal(signal.SIGHUP)
     line = server.wait_for(r"Listening at: (\S+),(\S+) ")
     server.wait_for("Reloaded")
@@ -260,6 +260,7 @@ def test_a_reload_brings_the_address_and_takes_it(serve: Serve, shop: Path) -> N
     config.write_text("metrics_bind = []\n")
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded", count=2)
+    server.wait_for("Worker exiting", count=2)
     with pytest.raises(ConnectionRefusedError):
         ask(server)
     assert server.get("/") == (200, b"hello")

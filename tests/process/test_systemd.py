@@ -124,7 +124,7 @@ def test_metrics_have_an_address_besides(
     activate: Activate, listening: list[socket.socket], site: Path
 ) -> None:
     """Through an upgrade, too, although nobody but the master knows of it."""
-    server = activate("app:app", "--metrics-bind", "127.0.0.1:0", sockets=listening)
+    server = activate("app:app", "--metrics-bind", "127.0.0.2:0", sockets=listening)
     assert server.addresses[1] == f"unix:{site}/x.sock"
     metrics = server.addresses[2].removeprefix("http://").split(":")
 
