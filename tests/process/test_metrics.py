@@ -245,6 +245,21 @@ def test_a_request_that_takes_too_long_is_ended_all_the_same(serve: Serve, shop:
     assert page['request_duration_seconds_bucket{le="0.5"}'] == 0
 
 
+def test_hooks_and_lines_are_beside_it(serve: Serve, shop: Path) -> None:
+    (shop / "conf.py").write_text(
+        "def post_request(worker, request, environ, response):\n"
+        "    worker.log.info('after %s %s', request.path, response.status_code)\n"
+    )
+    server = serve("shop:app", *LOCAL, "-c", "conf.py", "--access-logfile", "-", cwd=shop)
+    send(server, "/status/201", 2)
+    server.wait_for(r"after /status/201 201", count=2)
+    server.out.wait_for(r'"GET /status/201 HTTP/1.1" 201 5', count=2)
+    page = scrape(server)
+    assert page.answers(2) == 2
+    assert page["busy"] == 0
+    assert server.out.count("/metrics") == 0
+
+
 def test_a_reload_brings_the_address_and_takes_it(serve: Serve, shop: Path) -> None:
     config = shop / "conf.py"
     config.write_text("metrics_bind = []\n")

@@ -166,6 +166,27 @@ def test_what_was_counted_outlives_the_worker() -> None:
     board.close()
 
 
+def test_an_address_for_metrics_is_one_for_all_workers_and_without_tls(tmp_path: Path) -> None:
+    (tmp_path / "x.pem").touch()
+    settings = Settings(
+        [
+            (
+                "x",
+                {
+                    "reuse_port": True,
+                    "metrics_bind": ["127.0.0.2:0"],
+                    "certfile": str(tmp_path / "x.pem"),
+                },
+            )
+        ]
+    )
+    sockets = Sockets.open(["127.0.0.1:0", "127.0.0.2:0"], settings)
+    shared = [sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for sock in sockets]
+    names = [str(address).partition(":")[0] for address in sockets.addresses]
+    sockets.close_except(None)
+    assert (shared, names) == ([1, 0], ["https", "http"])
+
+
 def test_a_long_note_keeps_both_ends() -> None:
     board = Scoreboard()
     first, second = board.take(), board.take()

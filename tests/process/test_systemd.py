@@ -147,6 +147,15 @@ def test_metrics_have_an_address_besides(
     server.wait()
 
 
+def test_one_of_its_sockets_may_be_for_metrics(
+    activate: Activate, listening: list[socket.socket], site: Path
+) -> None:
+    server = activate("app:app", "--metrics-bind", "fd://3", sockets=listening)
+    assert server.addresses[0] == f"unix:{site}/x.sock"
+    assert server.get("/metrics")[1].startswith(b"# HELP fastwsgi_")  # the first TCP address
+    assert server.get("/")[0] == 404
+
+
 def test_what_an_heir_gets() -> None:
     pid = str(os.getpid())
     environ = {"A": "1", "GUNICORN_PID": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x"}
