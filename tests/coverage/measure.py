@@ -26,6 +26,7 @@ LOG = COPY / "pytest.txt"
 RC = "--rcfile=tests/coverage/coverage.ini"
 
 FLOOR = 90  # percent of all lines
+PROCESSES = "4"  # tests wait more than they compute
 
 # Frames, system calls, builds, memory and speed are not what they are without tracing. Nor is what the GIL guards:
 # a tracer may run Python code within compiled lines, which chaos is bound to meet.
@@ -75,7 +76,7 @@ def measure(tests: Sequence[str]) -> None:
     """Runs the tests under coverage, which leaves its reports in the copy."""
     rooms = sorted(path.name for path in (COPY / "tests").iterdir() if path.is_dir())
     chosen = tests or [f"tests/{room}" for room in rooms if room not in LEFT_OUT]
-    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider", "--numprocesses", "auto"]
+    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider", "--numprocesses", PROCESSES]
     suite = ["-m", "pytest", *plugins, "--tb=line", "-k", SELECTED, *chosen]
     python("-m", "coverage", "run", RC, *suite, log=LOG, check=False)
     # Data of a process that was killed while it wrote them are left aside with a warning.
