@@ -50,6 +50,7 @@ def measure(name: str) -> Begun:
             exchange(client, HELLO.payloads[0], HELLO)
             answer = time.perf_counter() - begin
     except OSError as error:
+        process.kill()  # what has hardly begun may not hear TERM
         raise ProbeError(f"{name}: {error}") from error
     finally:
         process.send_signal(signal.SIGTERM)
