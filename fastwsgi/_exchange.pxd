@@ -30,6 +30,7 @@ cdef class Exchange:
     cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef bint waiting                 # for the client, in `wait`
     cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
+    cdef object lent                  # gunicorn.socket of a request that asks for another protocol; else None
     cdef Exchange next                # of those that wait for a thread
     cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
     cdef readonly int64_t waited      # milliseconds it waited for one

@@ -53,6 +53,7 @@ cdef class Http1:
     cdef Clock clock
     cdef Dispatcher dispatcher
     cdef object wait_for              # (fd, events of poll, milliseconds): bool, instead of poll; or None
+    cdef object make_socket           # (fd): a socket object that owns the descriptor
     cdef str server_header
     cdef HeadWriter spare             # the first of those that no response uses
     cdef list returned                # Connections whose exchange is back from elsewhere, for the reactor
@@ -158,6 +159,7 @@ cdef class Connection(Exchange):
     cdef bytes unseal(self, const char *data, size_t size)
     cdef int break_tls(self, object error) except -1
     cdef int start_request(self, const char *data) except -1
+    cdef int lend_socket(self) except -1
     cdef bint collect(self, const char *data, size_t size) except -1
     cdef int run(self) except -1
     cdef int go_on(self) except -1

@@ -29,6 +29,7 @@ class Http1:
         clock: Clock,
         dispatcher: Dispatcher,
         wait_for: Callable[[int, int, int], bool] | None,
+        make_socket: Callable[[int], object],
         server_header: str,
         limit_request_line: int,
         limit_request_fields: int,

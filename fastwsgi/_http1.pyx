@@ -31,6 +31,8 @@ never ends like one that was.
     CLOSED        the socket is gone
 """
 
+import os
+
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
@@ -47,6 +49,7 @@ from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPEND
 from fastwsgi._parser cimport (
     ANY_METHOD,
     ANY_VERSION,
+    ASKS_UPGRADE,
     BODY_TIMEOUT,
     BODY_TOO_LARGE,
     CASEFOLD_METHOD,
@@ -192,7 +195,8 @@ cdef class Segment:
 cdef class Http1:
     """What all HTTP/1.x connections of one worker share: limits, buffers, callbacks and the list of open ones.
 
-    Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `wait_for(fd, events,
+    Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `make_socket(fd)` returns
+    a socket object that owns the descriptor, for `gunicorn.socket`. `wait_for(fd, events,
     milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
     whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be
     None. `trusted_peers` has the addresses, as accept returns them, of proxies that may say where a request comes from;
@@ -205,17 +209,19 @@ cdef class Http1:
             raise MemoryError
 
     def __init__(
-        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, wait_for, str server_header,
-        int limit_request_line, int limit_request_fields, int limit_request_field_size, int limit_request_head,
-        int64_t limit_request_body, size_t body_buffer_size, open_spool, double header_timeout, double body_timeout,
-        int64_t body_min_rate, bint request_streaming, str health_path, bint health_log, double send_timeout,
-        double keepalive, int64_t keepalive_requests, int64_t output_buffer_size, int64_t max_requests,
-        heartbeat, on_done, on_refusal, on_change, on_max_requests, trusted_peers, int leniency,
+        self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, wait_for, make_socket,
+        str server_header, int limit_request_line, int limit_request_fields, int limit_request_field_size,
+        int limit_request_head, int64_t limit_request_body, size_t body_buffer_size, open_spool,
+        double header_timeout, double body_timeout, int64_t body_min_rate, bint request_streaming,
+        str health_path, bint health_log, double send_timeout, double keepalive, int64_t keepalive_requests,
+        int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change,
+        on_max_requests, trusted_peers, int leniency,
     ):
         self.reactor = reactor
         self.clock = clock
         self.dispatcher = dispatcher
         self.wait_for = wait_for
+        self.make_socket = make_socket
         self.server_header = server_header
         self.spare = HeadWriter(server_header)
         self.returned = []
@@ -634,6 +640,8 @@ cdef class Connection(Exchange):
         verdict = self.environs.lend(self, data, head, http.serial)
         if healthy:
             return self.answer_health()
+        if head.flags & ASKS_UPGRADE and not self.http_1_0 and self.tls is None:
+            self.lend_socket()
         if verdict != DONE:
             return self.refuse(verdict)
         if head.content_length <= 0 and not head.chunked:
@@ -654,6 +662,13 @@ cdef class Connection(Exchange):
             return self.run()
         self.deadline = self.body_since + http.body_timeout
         return self.enter(READING_BODY)
+
+    # For libraries that speak the other protocol themselves: they answer by it, and end by StopIteration.
+    cdef int lend_socket(self) except -1:
+        self.push(None, NULL, 0)  # the answers before this one
+        self.lent = self.http.make_socket(os.dup(self.fd))
+        self.environ["gunicorn.socket"] = self.lent
+        return 0
 
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1:
         self.deadline = self.http.clock.now() + self.http.body_timeout
@@ -1037,7 +1052,7 @@ cdef class Connection(Exchange):
     cdef int cut(self, object refusal) except -1:
         if self.task is None:  # all is said; only the iterable's close() still runs
             self.keeps_alive = False
-        elif self.begun():
+        elif self.begun() or self.lent is not None:  # nobody knows what was said on a socket that was lent
             self.abort()
         else:
             self.keeps_alive = False
@@ -1064,6 +1079,9 @@ cdef class Connection(Exchange):
     cdef int forget_exchange(self) except -1:
         self.status = self.headers = None
         self.answered += 1
+        if self.lent is not None:
+            self.lent.close()
+            self.lent = None
         if self.body is not None:
             self.body.close()
             self.body = None

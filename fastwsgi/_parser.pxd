@@ -140,6 +140,7 @@ cdef enum HeadFlag:
     KEEPS_ALIVE = 512                 # the verdict on Connection and version (RFC 9112 9.3)
     SEEN_ODD = 1024                   # PROXY_FIELD, UNDERSCORED_FIELD or FOLDED
     UPPERS_METHOD = 2048              # the method is to be read in upper case
+    ASKS_UPGRADE = 4096               # to another protocol (RFC 9110 7.8)
 
 
 cdef struct Span:

@@ -551,6 +551,8 @@ cdef void note_connection(RequestHead *head, bytes_t value, uint32_t length) noe
             head.flags |= ASKS_CLOSE
         elif same_name(value + start, stop - start, b"keep-alive", 10):
             head.flags |= ASKS_KEEP_ALIVE
+        elif same_name(value + start, stop - start, b"upgrade", 7):
+            head.flags |= ASKS_UPGRADE
         p += 1
 
 

@@ -236,6 +236,15 @@ cdef bint reads_its_descriptor(object filelike) except -1:
     return type(filelike) is io.FileIO or not isinstance(filelike, io.IOBase)
 
 
+cdef bint is_mistake(Exchange exchange, object error):
+    return not isinstance(error, (ClientGone, RequestBodyError)) and not ends_other_protocol(exchange, error)
+
+
+# What libraries of WebSockets raise under gunicorn when the conversation is over.
+cdef bint ends_other_protocol(Exchange exchange, object error):
+    return isinstance(error, StopIteration) and exchange.lent is not None
+
+
 cdef object answer_to(object error):
     if isinstance(error, RequestBodyError):
         return error.refusal
@@ -340,11 +349,11 @@ cdef class Caller(Dispatcher):
     cdef int blame(self, Exchange exchange, StartResponse start, error) except -1:
         if start.exchange is not None:  # else it was cut off, and what the application does is of no interest any more
             exchange.in_app = False
-            if not isinstance(error, (ClientGone, RequestBodyError)):
+            if is_mistake(exchange, error):
                 self.on_error(exchange.environ, error)
         if start.exchange is None:
             return self.conclude(exchange, start)
-        if exchange.begun():
+        if exchange.begun() or ends_other_protocol(exchange, error):
             exchange.abort()
         else:
             exchange.fail(answer_to(error))

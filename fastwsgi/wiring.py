@@ -247,6 +247,7 @@ def build(
         reactor=reactor,
         clock=clock,
         wait_for=wait,
+        make_socket=socket_of,
         server_header=settings.server_header,
         # 0 means as much as possible in gunicorn; here any line still has to fit into the head.
         limit_request_line=min(settings.limit_request_line or head, head),
@@ -316,6 +317,11 @@ def build(
             beside.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
         server.run_beside(beside)
     return server
+
+
+def socket_of(fd: int) -> socket.socket:
+    """Return an object for a socket; of gevent's class where that is patched in."""
+    return socket.socket(fileno=fd)
 
 
 def environ_builder(sock: socket.socket, settings: Settings) -> EnvironBuilder:

@@ -34,6 +34,7 @@ class Walk:
             clock=self.clock,
             dispatcher=Inline(self.app, lambda environ, error: None),
             wait_for=None,
+            make_socket=lambda fd: socket.socket(fileno=fd),
             server_header="",
             limit_request_line=4094,
             trusted_peers=(),
