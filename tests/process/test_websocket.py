@@ -7,7 +7,7 @@ import pytest
 from simple_websocket import Client, ConnectionClosed
 
 from tests.conftest import Serve
-from tests.support.models import MODELS, Model
+from tests.support.models import ELSEWHERE, MODELS, Model
 from tests.support.server import ServerProcess
 
 APP = """
@@ -36,6 +36,10 @@ def broken():
 
 def stopping(environ, start_response):
     if environ["PATH_INFO"] == "/stop":
+        raise StopIteration
+    if environ["PATH_INFO"] == "/wait":
+        environ["gunicorn.socket"].sendall(b"hi")
+        environ["gunicorn.socket"].recv(1)
         raise StopIteration
     return app(environ, start_response)
 """
@@ -98,3 +102,16 @@ def test_what_ends_without_an_answer_is_a_mistake_where_no_socket_was_lent(
     assert answer(server, "/stop", "close").startswith(b"HTTP/1.1 500 ")
     assert answer(server, "/stop", "Upgrade") == b""
     assert server.log.count(r"Error handling request") == 1
+
+
+@pytest.mark.parametrize("model", ELSEWHERE, ids=str)
+def test_what_takes_too_long_ends_without_a_word(
+    model: Model, serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "websocket_app.py").write_text(APP)
+    options = (*model.options, "--request-timeout", "0.1")
+    server = serve("websocket_app:stopping", "-b", "127.0.0.1:0", *options, cwd=tmp_path)
+    with server.connect() as client:
+        client.sendall(ASKS.format("/wait", "Upgrade").encode())
+        assert client.makefile("rb").read() == b"hi"
+    server.wait_for("overran request_timeout")
