@@ -54,7 +54,9 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
         arena.say(f"{met.answers} answers to others; {met.failed_of} {met.faults}")
         for name, _, stacks in KINDS:
             yield Figure(f"{name}: freed, off the timeout", max(deviations[name]), 1, "s")
-            shown = log.count(stacks) // (len(KINDS) if stacks == ANY_STACKS else 1)
+            shown = len(re.findall(stacks, log.text())) // (
+                len(KINDS) if stacks == ANY_STACKS else 1
+            )
             yield Figure(f"{name}: without stacks", max(0, size.rounds - shown), 0)
         yield Figure("failed requests of other workers", innocent, 0)
         yield Figure("workers taken for stuck", len(stuck), size.rounds * len(KINDS))
@@ -98,7 +100,8 @@ def ask_for(path: str) -> Callable[[int, socket.socket], float]:
     return ask
 
 
-ANY_STACKS: Final = "^Current thread "
+# Not at the start of a line: the stacks of several are written at once, each a few words at a time.
+ANY_STACKS: Final = "Current thread 0x"
 
 # A name, what makes a worker be stuck and when, and a line of its stacks.
 KINDS: Final = (
