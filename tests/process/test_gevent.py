@@ -187,7 +187,8 @@ def test_background_greenlets_of_a_preloaded_application_run_in_the_workers(
     serve: Serve, site: Path
 ) -> None:
     with (site / "app.py").open("a") as file:
-        file.write("import gevent; gevent.spawn(lambda: print('in', os.getpid(), flush=True))\n")
+        # One write a line: the workers share the pipe, and print() may write a line in parts.
+        file.write("import gevent\ngevent.spawn(lambda: os.write(1, b'in %d\\n' % os.getpid()))\n")
     server = serve(*GEVENT, "--preload", "-w", "2", cwd=site)
     server.wait_for("Ready: 2 workers")
     server.signal(signal.SIGTTIN)

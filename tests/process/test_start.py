@@ -129,7 +129,9 @@ def test_preload_loads_once_in_the_master(serve: Serve, site: Path) -> None:
 
 
 def test_processes_are_named_where_setproctitle_is_installed(serve: Serve, site: Path) -> None:
-    (site / "setproctitle.py").write_text("def setproctitle(title): print(title, flush=True)\n")
+    (site / "setproctitle.py").write_text(
+        "import os\ndef setproctitle(title): os.write(1, (title + '\\n').encode())\n"
+    )
     where = {"PYTHONPATH": f"{environment()['PYTHONPATH']}:{site}"}
     for args, name in (([], "app:app"), (["-n", "shop"], "shop")):
         server = serve("app:app", *LOCAL, *args, cwd=site, env=where)

@@ -248,7 +248,8 @@ def test_variables_that_make_no_sense_end_the_start(
 
 def test_the_names_say_which_is_which(serve: Serve, site: Path) -> None:
     (site / "setproctitle.py").write_text(
-        "import os\ndef setproctitle(title): print(os.getpid(), title, flush=True)\n"
+        "import os\n"
+        "def setproctitle(title): os.write(1, f'{os.getpid()} {title}\\n'.encode())\n"
     )
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     server = serve("app:app", *LOCAL, cwd=site, env={"PYTHONPATH": path})
