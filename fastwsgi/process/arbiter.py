@@ -598,7 +598,7 @@ class Arbiter(ServerFace):
         self.scoreboard.tell(wanted=self.generation.count, started=self.worker_age)
         self.gauges.tell_workers(self.log, len(self.staff(self.generation)))
         if self.settings.enable_backlog_metric:
-            self.gauges.tell_backlog(self.log, self.generation.sockets)
+            self.gauges.tell_backlog(self.log, self.generation.public_sockets)
 
     def spawn_workers(self, generation: Generation) -> None:
         """Fork what `generation` lacks, unless boots have failed and it is not yet time again."""

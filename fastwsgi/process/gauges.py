@@ -36,7 +36,7 @@ class Gauges:
             )
 
     def tell_backlog(self, log: Log, sockets: Iterable[socket.socket]) -> None:
-        """So many connections wait in the kernel, at all TCP sockets; said once a second."""
+        """So many connections wait in the kernel, at those of `sockets` that are TCP; said once a second."""
         now = time.monotonic()
         if now < self.due:
             return

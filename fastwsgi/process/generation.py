@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastwsgi.config.settings import Settings
@@ -35,3 +38,8 @@ class Generation:
     def public(self) -> int:
         """How many of the addresses are the application's; those for metrics stand behind them."""
         return len(self.sockets.addresses) - len(self.settings.metrics_bind)
+
+    @property
+    def public_sockets(self) -> Iterator[socket.socket]:
+        """The application's sockets, those of all seats."""
+        return itertools.chain.from_iterable(self.sockets.addresses[: self.public])

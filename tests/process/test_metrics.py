@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -233,6 +233,22 @@ def test_what_is_under_way(mode: list[str], serve: Serve, site: Path) -> None:
         request.release()
         assert request.answer().endswith(b"held")
     assert scrape_until(server, "busy", 0)["busy_workers"] == 0
+
+
+def test_who_waits_for_metrics_is_not_in_the_backlog(serve: Serve, site: Path) -> None:
+    server = serve(
+        *("app:app", *LOCAL, "--enable-backlog-metric", "--log-level", "debug"), cwd=site
+    )
+    server.wait_for("Ready: ")
+    held = HeldRequest(server, site)
+    with ExitStack() as waiting:
+        for client in (metrics_client(server), metrics_client(server), metrics_client(server)):
+            waiting.enter_context(client).connect()
+        for _ in range(2):
+            waiting.enter_context(server.connect())
+        assert server.wait_for(r"socket backlog: ([2-9])$")[1] == "2"
+    held.release()
+    assert held.answer().endswith(b"held")
 
 
 def test_a_request_that_takes_too_long_is_ended_all_the_same(serve: Serve, shop: Path) -> None:
