@@ -76,7 +76,7 @@ class RunningServer:
     def __init__(self, process: ServerProcess) -> None:
         self.process = process
         self.port = process.port
-        self.worker = Watched(process.workers[0])
+        self.worker = Watched(process.worker(0))
         self._descriptors = self.worker.descriptors()
 
     def connect(self, timeout: float = PATIENCE) -> socket.socket:

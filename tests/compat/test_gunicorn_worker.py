@@ -103,7 +103,7 @@ def test_our_core_answers_on_a_kept_connection(run: Run) -> None:
     first = client.getresponse()
     pid = int(first.read())
     assert first.getheader("Server") == "fastwsgi"
-    assert pid == server.workers[0]
+    assert pid == server.worker(0)
     own = client.sock
     client.request("GET", "/threaded")
     assert client.getresponse().read() == b"False"
@@ -124,7 +124,7 @@ def test_term_finishes_what_runs_and_what_is_queued(run: Run, site: Path) -> Non
     client = held(server, site)
     queued = server.connect()
     queued.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    os.kill(server.workers[0], signal.SIGTERM)
+    os.kill(server.worker(0), signal.SIGTERM)
     let_go(site)
     assert answer(client) == (200, b"held")
     with queued:
@@ -138,8 +138,8 @@ def test_term_finishes_what_runs_and_what_is_queued(run: Run, site: Path) -> Non
 def test_a_worker_that_does_not_finish_leaves_after_graceful_timeout(run: Run, site: Path) -> None:
     server = run("--threads", "2", "--graceful-timeout", "1")
     client = held(server, site)
-    os.kill(server.workers[0], signal.SIGTERM)
-    wait_gone(server.workers[0])
+    os.kill(server.worker(0), signal.SIGTERM)
+    wait_gone(server.worker(0))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         answer(client)
     client.close()
@@ -185,7 +185,7 @@ def test_a_hup_under_load_loses_nothing(run: Run) -> None:
 
 def test_a_stuck_application_is_ended_with_its_stacks(run: Run) -> None:
     server = run("--timeout", "1")
-    stuck = server.workers[0]
+    stuck = server.worker(0)
     assert server.get("/stuck")[0] == 504
     server.wait_for(r"WORKER TIMEOUT")
     server.wait_for(r"threading\.Event\(\)\.wait\(\)")
@@ -214,7 +214,7 @@ def test_a_worker_is_replaced_after_max_requests(run: Run) -> None:
     assert len({server.get("/pid") for _ in range(3)}) == 1
     server.wait_for("Autorestarting worker after current request.")
     server.wait_for("Worker exiting")  # until then it takes what is queued
-    assert server.get("/pid")[1] != b"%d" % server.workers[0]
+    assert server.get("/pid")[1] != b"%d" % server.worker(0)
 
 
 def test_workers_leave_when_their_master_is_gone(run: Run) -> None:

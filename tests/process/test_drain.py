@@ -92,7 +92,7 @@ def test_term_from_elsewhere_waits_for_the_successor(serve: Serve, site: Path) -
     pid = int(server.get("/pid")[1])
     os.kill(pid, signal.SIGTERM)
     server.wait_for(rf"\[{pid}\] \[INFO\] Worker exiting")
-    assert server.get("/pid")[1] == str(server.workers[1]).encode()
+    assert server.get("/pid")[1] == str(server.worker(1)).encode()
     assert server.log.count(r"\[(ERROR|WARNING|CRITICAL)\]") == 0
 
 

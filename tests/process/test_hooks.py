@@ -113,8 +113,8 @@ def child_exit(server, worker): say("gone", worker.number, worker.pid)
     server = serve("app:app", *LOCAL, "-w", "2", cwd=site)
     server.wait_for("Ready: 2 workers")
     assert server.get("/env?NUMBER")[1] in (b"1", b"2")
-    os.kill(server.workers[0], signal.SIGKILL)
-    pid, number = server.workers[0], server.wait_for(r"HOOK gone (\d+)")[1]
+    os.kill(server.worker(0), signal.SIGKILL)
+    pid, number = server.worker(0), server.wait_for(r"HOOK gone (\d+)")[1]
     server.wait_for(rf"HOOK gone {number} {pid}$")
     server.wait_for(rf"HOOK forked {number}$", count=2)
 
@@ -133,9 +133,9 @@ def child_exit(server, worker):
     )
     server = serve("app:app", *LOCAL, cwd=site)
     server.wait_for("Ready")
-    os.kill(server.workers[0], signal.SIGKILL)
-    server.wait_for(rf"HOOK marked {server.workers[0]}$")
-    assert [path.name for path in site.glob("dead-*")] == [f"dead-{server.workers[0]}"]
+    os.kill(server.worker(0), signal.SIGKILL)
+    server.wait_for(rf"HOOK marked {server.worker(0)}$")
+    assert [path.name for path in site.glob("dead-*")] == [f"dead-{server.worker(0)}"]
     configure(site, "def on_reload(server): say('variable', os.environ.get('METRICS_DIR'))")
     server.signal(signal.SIGHUP)
     server.wait_for(r"HOOK variable None$")
@@ -314,8 +314,8 @@ def worker_abort(worker):
 def test_abort_writes_the_stacks_and_calls_its_hook(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, cwd=site)
     server.wait_for("Ready")
-    os.kill(server.workers[0], signal.SIGABRT)
-    server.wait_for(rf"Worker \(pid:{server.workers[0]}\) exited with code 1")
+    os.kill(server.worker(0), signal.SIGABRT)
+    server.wait_for(rf"Worker \(pid:{server.worker(0)}\) exited with code 1")
     server.wait_for("HOOK 2 post_worker_init")
     server.wait_for("Fatal Python error: Aborted")
     assert [line.split()[1] for line in said(server) if line[0] == "1"] == [
@@ -378,7 +378,7 @@ def test_the_master_outlives_hooks_that_fail(serve: Serve, site: Path) -> None:
     configure(site, "\n".join(map(failing, names)))
     server = serve("app:app", *LOCAL, cwd=site)
     server.wait_for("Ready")
-    os.kill(server.workers[0], signal.SIGQUIT)
+    os.kill(server.worker(0), signal.SIGQUIT)
     server.wait_for("HOOK 2 post_worker_init")
     assert server.get("/")[0] == 200
     server.signal(signal.SIGTERM)

@@ -122,7 +122,7 @@ def test_json_lines_and_paths_without_one(serve: Serve, site: Path) -> None:
     end(server)
     (line,) = map(json.loads, server.out)
     assert (line["path"], line["query"], line["user_agent"]) == ("/x%20y", "z=1", 'a "b"')
-    assert (line["status"], line["bytes"], line["pid"]) == (200, line["bytes"], server.workers[0])
+    assert (line["status"], line["bytes"], line["pid"]) == (200, line["bytes"], server.worker(0))
 
 
 CONFIGURED = """

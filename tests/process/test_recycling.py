@@ -36,11 +36,11 @@ def site(tmp_path: Path) -> Path:
 def replaced(server: ServerProcess, why: str) -> None:
     """The first worker says why it goes, its successor is there before it does."""
     server.wait_for("Ready")
-    server.wait_for(rf"\[INFO\] Worker \(pid: {server.workers[0]}\) is to be replaced: {why}$")
-    server.wait_for(rf"Worker exiting \(pid: {server.workers[0]}\)")
+    server.wait_for(rf"\[INFO\] Worker \(pid: {server.worker(0)}\) is to be replaced: {why}$")
+    server.wait_for(rf"Worker exiting \(pid: {server.worker(0)}\)")
     assert len(server.workers) >= 2
-    booted = server.log.text().index(f"Booting worker with pid: {server.workers[1]}")
-    assert booted < server.log.text().index(f"Worker exiting (pid: {server.workers[0]})")
+    booted = server.log.text().index(f"Booting worker with pid: {server.worker(1)}")
+    assert booted < server.log.text().index(f"Worker exiting (pid: {server.worker(0)})")
 
 
 @pytest.mark.parametrize("model", [(), ("--threads", "2")])
@@ -49,7 +49,7 @@ def test_a_worker_that_grew_is_replaced(model: tuple[str, ...], serve: Serve, si
     first = server.get("/")[1]
     assert server.get("/eat") == (200, first)
     replaced(server, r"it has 2\d\d MiB of memory \(max_rss\)")
-    assert server.get("/")[1] == str(server.workers[1]).encode()
+    assert server.get("/")[1] == str(server.worker(1)).encode()
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert len(server.workers) == 2

@@ -226,7 +226,7 @@ def test_another_hup_takes_the_place_of_one_that_hangs(serve: Serve, site: Path)
     visitor = Visitor(server)
     visitor.wait_for(b"22")
     visitor.leave()
-    hanging = server.workers[1]
+    hanging = server.worker(1)
     server.wait_for(rf"Worker \(pid:{hanging}\) did not leave in time")
     assert len(server.workers) == 3
 

@@ -73,7 +73,7 @@ def test_term_kills_what_does_not_finish_in_time(serve: Serve, site: Path) -> No
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert held.answer() == b""
-    server.wait_for(rf"\[WARNING\] Worker \(pid:{server.workers[0]}\) did not leave in time")
+    server.wait_for(rf"\[WARNING\] Worker \(pid:{server.worker(0)}\) did not leave in time")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])

@@ -70,12 +70,12 @@ def test_the_client_gets_504_and_the_others_their_answers(
         answer = held.answer()
         assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
         assert b"\r\nConnection: close\r\n" in answer
-        stuck = str(server.workers[0]).encode()
+        stuck = str(server.worker(0)).encode()
         assert other.makefile("rb").read().endswith(b"\r\n\r\n" + stuck)
     server.wait_for(rf"\[CRITICAL\] WORKER TIMEOUT \(pid:{stuck.decode()}\)")
     server.wait_for(rf"RequestTimeout: it took longer than {limit[1]} seconds")
     server.wait_for(rf"\[{stuck.decode()}\] \[INFO\] Worker exiting")
-    assert server.get("/pid") == (200, str(server.workers[1]).encode())
+    assert server.get("/pid") == (200, str(server.worker(1)).encode())
     assert server.log.count("WORKER TIMEOUT") == 1
     assert len(server.workers) == 2
 
@@ -110,15 +110,15 @@ def test_what_cannot_be_ended_is_killed(
     held = HeldRequest(server, site, path)
     server.wait_for(r'File ".*app\.py", line \d+ in app')
     assert held.answer() == b""
-    server.wait_for(rf"\[ERROR\] Worker \(pid:{server.workers[0]}\) was sent SIGKILL!$")
-    assert server.get("/pid") == (200, str(server.workers[1]).encode())
+    server.wait_for(rf"\[ERROR\] Worker \(pid:{server.worker(0)}\) was sent SIGKILL!$")
+    assert server.get("/pid") == (200, str(server.worker(1)).encode())
 
 
 def test_a_signal_that_comes_too_late_ends_no_other_request(serve: Serve, site: Path) -> None:
     server = serve("app:app", *LOCAL, "-t", "60", cwd=site)
     server.wait_for("Ready: 1 workers")  # the stacks come in pieces, between which it could stand
     held = HeldRequest(server, site)
-    os.kill(server.workers[0], TIMEOUT)
+    os.kill(server.worker(0), TIMEOUT)
     server.wait_for(r'File ".*app\.py", line \d+ in hold')
     held.release()
     assert held.answer().startswith(b"HTTP/1.1 200 OK\r\n")
@@ -139,7 +139,7 @@ def test_a_worn_worker_has_time_limits_as_well(serve: Serve, site: Path) -> None
     (site / "app.py").write_text("raise RuntimeError")
     for _ in range(2):  # after the first it waits for a successor, which cannot boot
         assert HeldRequest(server, site).answer().startswith(b"HTTP/1.1 504 ")
-    assert server.get("/pid") == (200, str(server.workers[0]).encode())
+    assert server.get("/pid") == (200, str(server.worker(0)).encode())
 
 
 def test_neither_idling_nor_booting_is_a_request(serve: Serve, site: Path) -> None:
@@ -156,5 +156,5 @@ def test_neither_idling_nor_booting_is_a_request(serve: Serve, site: Path) -> No
     HeldRequest(third, site).answer()
     assert idle.get("/pid") == pid
     os.close(os.open(site / "hold", os.O_WRONLY))
-    assert booting.get("/pid") == (200, str(booting.workers[0]).encode())
+    assert booting.get("/pid") == (200, str(booting.worker(0)).encode())
     assert (idle.log.count("TIMEOUT"), booting.log.count("TIMEOUT")) == (0, 0)

@@ -73,8 +73,8 @@ def test_there_is_a_way_back(number: signal.Signals, serve: Serve, site: Path) -
     server.wait_for(rf"The new master \(pid: {new}\) ")
     visitor.leave()
     assert visitor.failures == []
-    wait_gone(server.workers[1])
-    assert server.get("/pid")[1] == str(server.workers[0]).encode()
+    wait_gone(server.worker(1))
+    assert server.get("/pid")[1] == str(server.worker(0)).encode()
     assert ask(site / "x.sock").endswith(b"hello")
     assert (site / "x.pid").read_text() == f"{server.pid}\n"
     again = upgrade(server, 2)
@@ -248,8 +248,7 @@ def test_variables_that_make_no_sense_end_the_start(
 
 def test_the_names_say_which_is_which(serve: Serve, site: Path) -> None:
     (site / "setproctitle.py").write_text(
-        "import os\n"
-        "def setproctitle(title): os.write(1, f'{os.getpid()} {title}\\n'.encode())\n"
+        "import os\ndef setproctitle(title): os.write(1, f'{os.getpid()} {title}\\n'.encode())\n"
     )
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     server = serve("app:app", *LOCAL, cwd=site, env={"PYTHONPATH": path})

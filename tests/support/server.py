@@ -33,6 +33,8 @@ PATIENCE = 15.0  # seconds a test waits for an event before it fails
 # What a developer's or a build machine's environment may hold that changes the server's settings.
 SCRUBBED = re.compile(r"PORT|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|SENDFILE|(GUNICORN|FASTWSGI)_\w+")
 
+BOOTED = r"Booting worker with pid: (\d+)"
+
 
 class Lines:
     """The lines of one stream, read by a thread of their own; waiting ends at a match or at EOF."""
@@ -163,8 +165,11 @@ class ServerProcess:
     @property
     def workers(self) -> list[int]:
         """Pids of all the workers it said it booted, in order, dead ones included."""
-        booted = r"Booting worker with pid: (\d+)"
-        return [int(m[1]) for line in list(self.log.lines) if (m := re.search(booted, line))]
+        return [int(m[1]) for line in list(self.log.lines) if (m := re.search(BOOTED, line))]
+
+    def worker(self, place: int) -> int:
+        """The pid of one of the workers, from 0 in the order they booted; waits for it to be logged."""
+        return int(self.wait_for(BOOTED, count=place + 1)[1])
 
     def wait_for(self, pattern: str, timeout: float = PATIENCE, *, count: int = 1) -> re.Match[str]:
         """The `count`-th line of the log that matches."""
