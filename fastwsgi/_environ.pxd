@@ -45,8 +45,10 @@ cdef struct Entry:
     PyObject *value                   # borrowed; the environ holds it while that waits
 
 
-# What an environ, or the template, has of client and target; borrowed, as it holds them.
+# What an environ, or the template, has beside the fields; borrowed, as it holds them.
 cdef struct Held:
+    PyObject *method
+    PyObject *input
     PyObject *remote_addr
     PyObject *remote_port
     PyObject *target
@@ -79,7 +81,9 @@ cdef class EnvironBuilder:
     cdef str plain_scheme             # of the template
     cdef Loan spare                   # the first environ that waits
     cdef int spares
+    cdef object no_input              # of the template: what a request without a body has as wsgi.input
     # Of the last request:
+    cdef str method
     cdef object remote_addr
     cdef object remote_port
     cdef str raw_uri
@@ -96,6 +100,8 @@ cdef class EnvironBuilder:
     # Make an environ for the head at `data`. Two calls with the same `serial` have the same head. `exchange` is given
     # the environ and the EarlyHints in it. Returns DONE, or why the request is to be refused; then it has no environ.
     cdef int lend(self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial) except -1
+    # Make `body` the wsgi.input of an environ that was lent and that nobody has seen yet.
+    cdef int give_input(self, Exchange exchange, object body) except -1
     # The request is over: `exchange` loses its environ. That is kept for the next one, if nobody else holds it and it
     # is as it was built.
     cdef int take_back(self, Exchange exchange) except -1

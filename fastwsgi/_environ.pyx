@@ -1,10 +1,10 @@
 """WSGI environ construction: one dict copy, then the keys that this request brings; or the last one's dict again.
 
-How it works: a listener's template holds every key that a request always has, and keeps client and target of the last
-request, so a request from the same client for the same target is little more than a copy. A field name is looked up
-by the hash the parser made of its bytes; a hit gives the interned `HTTP_*` key. For a few names that repeat from
-request to request (Host, User-Agent, Accept…) the last value is kept and reused when the bytes are the same. Repeated
-fields are found by a bit per known key.
+How it works: a listener's template holds every key that a request always has, and keeps client, method and target of
+the last request, so a request from the same client for the same target is little more than a copy. A field name is
+looked up by the hash the parser made of its bytes; a hit gives the interned `HTTP_*` key. For a few names that repeat
+from request to request (Host, User-Agent, Accept…) the last value is kept and reused when the bytes are the same.
+Repeated fields are found by a bit per known key.
 
 An environ that comes back untouched, and that nobody else holds, is lent again: where the next request has the same
 fields in the same order, only what differs is set; its `Loan` says field by field what it has. CPython gives a dict a
@@ -31,8 +31,6 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from fastwsgi._exchange cimport EarlyHints, Exchange
 from fastwsgi._parser cimport (
     AMBIGUOUS_FIELD_NAME,
-    CONTENT_LENGTH_FIELD,
-    CONTENT_TYPE_FIELD,
     CONTRADICTORY_SCHEMES,
     COOKIE_FIELD,
     DONE,
@@ -48,9 +46,7 @@ from fastwsgi._parser cimport (
     RequestHead,
     SEEN_ENCODING,
     SEEN_HOST,
-    SEEN_LENGTH,
     SEEN_ODD,
-    SEEN_TYPE,
     Span,
     TRANSFER_ENCODING_FIELD,
     UNDERSCORED_FIELD,
@@ -80,18 +76,19 @@ cdef extern from *:
 
 # Names whose values repeat, spelled as browsers and as HTTP/2 gateways do. Nothing secret may stand here.
 SHARED_VALUES = (
-    "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "DNT", "Host",
-    "Origin", "Pragma", "Priority", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform", "Sec-Fetch-Dest",
-    "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-GPC", "TE", "Upgrade-Insecure-Requests", "User-Agent",
-    "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Requested-With", "X-Scheme",
-    "X-Forwarded-Protocol", "X-Forwarded-Ssl",
+    "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Content-Length",
+    "Content-Type", "DNT", "Host", "Origin", "Pragma", "Priority", "Sec-CH-UA", "Sec-CH-UA-Mobile",
+    "Sec-CH-UA-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-GPC", "TE",
+    "Upgrade-Insecure-Requests", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
+    "X-Requested-With", "X-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Ssl",
 )
 OTHER_NAMES = (
     "Authorization", "Cookie", "Expect", "Forwarded", "If-Modified-Since", "If-None-Match", "Range", "Referer",
     "Traceparent", "Upgrade", "X-Forwarded-For", "X-Real-IP", "X-Request-ID",
 )
 
-cdef frozenset SHARED_KEYS = frozenset("HTTP_" + name.upper().replace("-", "_") for name in SHARED_VALUES)
+# Those that become an environ key as they are (PEP 3333, RFC 3875 4.1.2 and 4.1.3); all others get HTTP_ in front.
+cdef tuple UNPREFIXED = ("CONTENT-LENGTH", "CONTENT-TYPE")
 
 cdef str REQUEST_METHOD = "REQUEST_METHOD"
 cdef str RAW_URI = "RAW_URI"
@@ -100,8 +97,7 @@ cdef str QUERY_STRING = "QUERY_STRING"
 cdef str SERVER_PROTOCOL = "SERVER_PROTOCOL"
 cdef str REMOTE_ADDR = "REMOTE_ADDR"
 cdef str REMOTE_PORT = "REMOTE_PORT"
-cdef str CONTENT_LENGTH = "CONTENT_LENGTH"
-cdef str CONTENT_TYPE = "CONTENT_TYPE"
+cdef str INPUT = "wsgi.input"
 cdef str HTTP_HOST = "HTTP_HOST"
 cdef str HTTP_COOKIE = "HTTP_COOKIE"
 cdef str SCRIPT_NAME = "SCRIPT_NAME"
@@ -204,18 +200,21 @@ cdef str decode_path(const char *path, uint32_t length):
         PyMem_Free(out)
 
 
-cdef str key_of(const char *name, uint32_t length):
-    cdef str text = PyUnicode_DecodeLatin1(name, length, NULL)
-    return "HTTP_" + text.upper().replace("-", "_")
+cdef str key_of(str name):
+    cdef str upper = name.upper()
+    cdef str key = upper.replace("-", "_")
+    return key if upper in UNPREFIXED else "HTTP_" + key
+
+
+cdef frozenset SHARED_KEYS = frozenset([key_of(_name) for _name in SHARED_VALUES])
 
 
 # Whether everything that the environ has beyond the template comes from fields with a slot.
 cdef bint is_plain(const RequestHead *head) noexcept nogil:
     return (
-        head.verb == GET_VERB
-        and head.version == 11
+        head.version == 11
         and (head.authority.length == 0 or head.flags & SEEN_HOST)
-        and not head.flags & (SEEN_LENGTH | SEEN_TYPE | SEEN_ENCODING | SEEN_ODD)
+        and not head.flags & (SEEN_ENCODING | SEEN_ODD)
     )
 
 
@@ -251,6 +250,8 @@ cdef class EnvironBuilder:
         self.mounted = len(self.script_name) > 0
         self.plain_scheme = template[URL_SCHEME]
         self.held.scheme = <PyObject *>self.plain_scheme
+        self.no_input = template[INPUT]
+        self.held.input = <PyObject *>self.no_input
         self.forwarded = frozenset(forwarder_headers)
         self.header_map = header_map
         self.find_client = find_client
@@ -281,6 +282,7 @@ cdef class EnvironBuilder:
         if self.find_client is not None:  # the request before may have named another
             exchange.remote_addr = exchange.peer_addr
         self.remote_addr, self.remote_port = exchange.remote_addr, exchange.remote_port
+        self.method = method_of(data, head)
         if (
             head.target.length != self.target_length
             or memcmp(data + head.target.start, self.target, self.target_length) != 0
@@ -311,7 +313,17 @@ cdef class EnvironBuilder:
         exchange.hints = loan
         return DONE
 
+    cdef int give_input(self, Exchange exchange, object body) except -1:
+        cdef Loan loan = <Loan>exchange.hints
+        exchange.environ[INPUT] = body
+        loan.held.input = <PyObject *>body
+        loan.version = version_of(<PyObject *>exchange.environ)
+        return 0
+
     cdef int refresh(self, dict environ, Held *held) except -1:
+        if held.method != <PyObject *>self.method:
+            environ[REQUEST_METHOD] = self.method
+            held.method = <PyObject *>self.method
         if held.remote_addr != <PyObject *>self.remote_addr:
             environ[REMOTE_ADDR] = self.remote_addr
             held.remote_addr = <PyObject *>self.remote_addr
@@ -335,8 +347,6 @@ cdef class EnvironBuilder:
         if exchange.extra is not None:
             environ.update(exchange.extra)
             loan.count = -1
-        if head.verb != GET_VERB:
-            environ[REQUEST_METHOD] = method_of(data, head)
         if head.version != 11:
             environ[SERVER_PROTOCOL] = protocol_of(head)
         if head.authority.length and not head.flags & SEEN_HOST:
@@ -455,6 +465,9 @@ cdef class EnvironBuilder:
             exchange.environ = None
             return 0
         loan.environ, exchange.environ = exchange.environ, None
+        if loan.held.input != <PyObject *>self.no_input:
+            loan.environ[INPUT] = self.no_input
+            loan.held.input = <PyObject *>self.no_input
         for place in range(loan.count):
             if loan.entries[place].value == NULL:
                 loan.environ[<object>loan.entries[place].key] = NOTHING
@@ -488,12 +501,6 @@ cdef class EnvironBuilder:
         if field.kind != PLAIN_FIELD:
             if field.kind > COOKIE_FIELD:
                 return self.add_odd_field(environ, loan, data, field, place, seen)
-            if field.kind == CONTENT_LENGTH_FIELD:
-                environ[CONTENT_LENGTH] = text_of(data, field.value)
-                return 0
-            if field.kind == CONTENT_TYPE_FIELD:
-                environ[CONTENT_TYPE] = text_of(data, field.value)
-                return 0
             if field.kind == TRANSFER_ENCODING_FIELD:  # the application gets the body decoded (RFC 9112 7.1.3)
                 return 0
         slot = self.find(data + field.name.start, field.name.length, field.hash)
@@ -518,7 +525,7 @@ cdef class EnvironBuilder:
     # A field that repeats, or whose name is not in the cache. RFC 9110 5.3 joins by a comma, RFC 6265 5.4 cookies by
     # "; ".
     cdef int add_rare_field(self, dict environ, Loan loan, const char *data, const Field *field) except -1:
-        cdef str key = key_of(data + field.name.start, field.name.length)
+        cdef str key = key_of(text_of(data, field.name))
         cdef str value = value_of(data, field)
         cdef object before = environ.get(key)
         loan.count = -1  # what has no slot has no place in `entries`
@@ -534,9 +541,6 @@ cdef class EnvironBuilder:
         cdef uint32_t kind = field.kind & ~<uint32_t>FOLDED
         cdef str name
         if kind == PROXY_FIELD:
-            return 0
-        if kind == CONTENT_TYPE_FIELD:
-            environ[CONTENT_TYPE] = value_of(data, field)
             return 0
         if self.role_of(data, field):
             seen.told |= place_bit(place)
@@ -566,9 +570,10 @@ cdef class EnvironBuilder:
         return NULL
 
     cdef NameSlot *fill(self, NameSlot *slot, const char *name, uint32_t length, uint32_t hash) except NULL:
-        cdef str key = key_of(name, length)
+        cdef str text = PyUnicode_DecodeLatin1(name, length, NULL)
+        cdef str key = key_of(text)
         cdef PyObject *interned = <PyObject *>key
-        slot.role = self.roles.get(PyUnicode_DecodeLatin1(name, length, NULL).upper(), 0)
+        slot.role = self.roles.get(text.upper(), 0)
         Py_INCREF(key)
         PyUnicode_InternInPlace(&interned)
         slot.key = interned

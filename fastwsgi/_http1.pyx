@@ -850,7 +850,7 @@ cdef class Connection(Exchange):
                 self.body.rewind()
             except OSError:
                 return self.refuse(NO_STORAGE)
-            self.environ["wsgi.input"] = self.body
+            self.environs.give_input(self, self.body)
         self.enter(RUNNING)
         self.deadline = 0
         self.mistake = None

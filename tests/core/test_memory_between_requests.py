@@ -23,9 +23,13 @@ FIELDS = [
     "host: h\r\nuser-agent: one\r\nCookie: b=2\r\nCookie: c=3\r\n",
     "Host: h\r\nX-Long-" + "n" * 60 + ": v\r\n",
     "Host: h\r\nContent-Type: text/plain\r\n",
+    "Host: h\r\nContent-Length: 3\r\n",
+    "Host: h\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n",
 ]
-METHODS = ["GET", "DELETE", "OPTIONS"]
+METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
 
+
+BODY = "body"  # stands among what was seen of an environ
 
 Environ = dict[str, Any]
 Treatment = Callable[[Environ], object]
@@ -37,7 +41,7 @@ def clear(environ: Environ) -> None:
 
 
 def replace(environ: Environ) -> None:
-    environ["PATH_INFO"] = environ["HTTP_HOST"] = "another"
+    environ["PATH_INFO"] = environ["HTTP_HOST"] = environ["wsgi.input"] = "another"
 
 
 def reorder(environ: Environ) -> None:
@@ -73,7 +77,8 @@ def treatment() -> Treatment:
 @pytest.fixture
 def server(tmp_path: Path, seen: list[Environ], treatment: Treatment) -> Iterator[SteppedServer]:
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        seen.append({key: value for key, value in environ.items() if key[:5] != "wsgi."})
+        body = environ["wsgi.input"].read()
+        seen.append({**{k: v for k, v in environ.items() if k[:5] != "wsgi."}, BODY: body})
         treatment(environ)
         start_response("204 No Content", [])
         return []
@@ -83,7 +88,9 @@ def server(tmp_path: Path, seen: list[Environ], treatment: Treatment) -> Iterato
 
 
 def request(method: str, target: str, fields: str, version: str) -> bytes:
-    return f"{method} {target} HTTP/{version}\r\nConnection: keep-alive\r\n{fields}\r\n".encode()
+    body = (method + target * 12)[: int(fields.partition("Content-Length: ")[2] or 0)]
+    head = f"{method} {target} HTTP/{version}\r\nConnection: keep-alive\r\n{fields}\r\n"
+    return (head + body).encode()
 
 
 def requests() -> list[bytes]:
@@ -137,14 +144,16 @@ def test_an_environ_depends_on_its_own_request_alone(
         mixed, KEPT, strict=False
     ):  # what the application keeps stays as it was
         kept = {key: value for key, value in environ.items() if key[:5] != "wsgi."}
-        assert without_port(kept) == alone[data], data
+        assert without_port(kept) | {BODY: alone[data][BODY]} == alone[data], data
 
 
 SECRET = "Host: h\r\nAuthorization: Basic c2VjcmV0\r\n"
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="dicts have no versions any more (PEP 699)")
-def test_an_untouched_environ_is_lent_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("length", ["", "Content-Length: 3\r\n"], ids=["empty", "body"])
+def test_an_untouched_environ_is_lent_again(tmp_path: Path, method: str, length: str) -> None:
     environs: list[int] = []
     others: list[Environ] = []
 
@@ -156,21 +165,26 @@ def test_an_untouched_environ_is_lent_again(tmp_path: Path) -> None:
 
     with SteppedServer(app, tmp_path) as server, server.connection() as client:
         for path in ["/a", "/b", "/a", "/c"]:
-            client.exchange(request("GET", path, SECRET, "1.1"))
+            client.exchange(request(method, path, SECRET + length, "1.1"))
     assert len(set(environs)) == 1
 
 
-def test_no_environ_that_waits_keeps_a_secret(tmp_path: Path) -> None:
+def test_no_environ_that_waits_keeps_a_secret_or_a_body(tmp_path: Path) -> None:
+    bodies: list[object] = []
+
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        bodies.append(environ["wsgi.input"])
         start_response("204 No Content", [])
         return []
 
     with SteppedServer(app, tmp_path) as server, server.connection() as client:
         for path in ["/a", "/b"]:
-            client.exchange(request("GET", path, SECRET, "1.1"))
+            client.exchange(request("POST", path, SECRET + "Content-Length: 3\r\n", "1.1"))
         gc.collect()
-        environs = [thing for thing in gc.get_objects() if isinstance(thing, dict)]
-        assert not [e for e in environs if e.get("HTTP_AUTHORIZATION", "")]
+        things = gc.get_objects()
+        environs = [e for e in things if isinstance(e, dict) and "HTTP_AUTHORIZATION" in e]
+        assert [e["HTTP_AUTHORIZATION"] for e in environs] == [""]
+        assert not [e for e in environs for body in bodies if e["wsgi.input"] is body]
 
 
 def test_an_environ_has_room_for_the_fields_of_a_browser(
