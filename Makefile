@@ -15,9 +15,9 @@ build: $(TESTED)
 serve: build
 	$(BIN)/fastwsgi --chdir examples hello:app
 
-# make test TESTS=tests/apps OPTIONS='-x -k input'
+# make test TESTS=tests/apps OPTIONS='-x -k input'. A process for each core, as tests mostly wait.
 test: build
-	$(BIN)/pytest $(OPTIONS) $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(OPTIONS) $(TESTS)
 
 # On every CPython from 3.10 that is on PATH or that pyenv has installed.
 test-all:
