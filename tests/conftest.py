@@ -1,13 +1,39 @@
 """Fixtures for the whole suite."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Protocol
 
 import pytest
+from _pytest.logging import LogCaptureHandler
 
+from fastwsgi.observe.logs import ACCESS, ALIASES, ERROR
 from tests.support.server import ServerProcess
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Leave the loggers to what is tested: pytest listens at those that do not propagate, too."""
+    for logger in map(logging.getLogger, (ERROR, ACCESS)):
+        for handler in list(logger.handlers):
+            if isinstance(handler, LogCaptureHandler):
+                logger.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Put back what a configuration of logging changes for the whole process."""
+    loggers = [logging.root, *map(logging.getLogger, (ERROR, ACCESS, *ALIASES))]
+    before = [vars(logger).copy() for logger in loggers]
+    handlers = [list(logger.handlers) for logger in loggers]
+    yield
+    for logger, state, kept in zip(loggers, before, handlers, strict=True):
+        vars(logger).update(state)
+        logger.handlers[:] = kept
+        logger.filters.clear()
+        logger._cache.clear()  # type: ignore[attr-defined]
 
 
 class Serve(Protocol):
