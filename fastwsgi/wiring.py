@@ -67,6 +67,7 @@ class Server:
         self._beside: tuple[Server, ...] = ()
         self._preambles: ProxyProtocol | None = None
         self._endpoint: Endpoint | None = None
+        self._reports: Reports | None = None
 
     @property
     def requests(self) -> int:
@@ -110,6 +111,8 @@ class Server:
             server._close_connections()
         if self.elsewhere is not None:
             self.elsewhere.close()
+        if self._reports is not None:
+            self._reports.sweep()
         self.reactor.close()
 
     def run_beside(self, server: Server) -> None:
@@ -121,6 +124,11 @@ class Server:
         self._http = http
         self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
         self.reactor.every_wake(http.take_returned)
+
+    def report(self, reports: Reports) -> None:
+        """Let `reports` say once a second, and in the end, what it did not say at once."""
+        self._reports = reports
+        self.reactor.every_second(reports.sweep)
 
     def expect_proxies(self, preambles: ProxyProtocol) -> None:
         """Let connections of the listeners that follow begin with a PROXY header."""
@@ -231,6 +239,7 @@ def build(
     server = Server(reactor, settings.worker_connections)
     said = log or logging.getLogger(ERROR)
     reports = Reports(said)
+    server.report(reports)
     hooks = request_hooks(settings, worker, said)
     if hooks is not None:
         app = hooks.around(app)

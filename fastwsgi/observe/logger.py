@@ -40,8 +40,10 @@ from fastwsgi.observe.logs import (
     DATE_FORMAT,
     ERROR,
     LINE_FORMAT,
+    ErrorFormatter,
     LogFile,
     all_handlers,
+    harmless,
     open_log,
     reopen_handler,
 )
@@ -149,7 +151,7 @@ class Logger:
             log.propagate = False
             log.disabled = False
             log.setLevel(level)
-        error = logging.Formatter(self.error_fmt, self.datefmt)
+        error = ErrorFormatter(self.error_fmt, self.datefmt)
         access = logging.Formatter(self.access_fmt)
         former = self._own_handlers()
         self._set_handler(self.error_log, cfg.errorlog, error)
@@ -245,7 +247,7 @@ class Logger:
         try:
             self.access_log.info(self.cfg.access_log_format, atoms)
         except Exception:
-            self.error(traceback.format_exc())
+            self.error("%s", harmless(traceback.format_exc()))
 
     def now(self) -> str:
         """The time as in Apache's common log format."""
@@ -363,7 +365,7 @@ class Logger:
         kind, address = parse_syslog_address(cfg.syslog_addr or default_syslog_address())
         facility = FACILITIES[(cfg.syslog_facility or "user").lower()]
         handler = SyslogHandler(address, facility, kind)
-        handler.setFormatter(logging.Formatter(f"gunicorn.{prefix}.{name}: {fmt}"))
+        handler.setFormatter(ErrorFormatter(f"gunicorn.{prefix}.{name}: {fmt}"))
         mark(handler)
         log.addHandler(handler)
 

@@ -8,7 +8,9 @@ Laws:
    mix, and nothing is lost in a buffer when a process dies.
 2. A log that cannot be written (a full disk, a reader that went away) stops nothing: the line is
    dropped.
-3. `reopen` keeps the descriptor's number, so whatever else writes to it (faulthandler) follows.
+3. A line of the error log that begins as a record does is one. What a client sends and an application
+   puts into an exception's message can neither look like a record nor steer a terminal.
+4. `reopen` keeps the descriptor's number, so whatever else writes to it (faulthandler) follows.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
@@ -31,6 +34,12 @@ LINE_FORMAT: Final = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 BARE_FORMAT: Final = "%(message)s"
 DATE_FORMAT: Final = "[%Y-%m-%d %H:%M:%S %z]"
 
+# Controls but tab and line feed, what else ends a line for some reader (NEL, U+2028, U+2029), and
+# what changes the direction of text.
+UNPRINTABLE: Final = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
+)
+
 
 class Log(Protocol):
     """What is said to an error log: a `logging.Logger`, or a logger of gunicorn's interface."""
@@ -41,6 +50,19 @@ class Log(Protocol):
     def error(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
     def critical(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
     def exception(self, msg: object, *args: Any, **kwargs: Any) -> None: ...
+
+
+def harmless(trace: str) -> str:
+    """Return the lines of a traceback without controls, and none beginning with the bracket of a record."""
+    return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], trace).replace("\n[", "\n [")
+
+
+class ErrorFormatter(logging.Formatter):
+    """Formats records of the error log. The lines of a traceback stay lines; see law 3."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback of `ei`, an exception as `sys.exc_info` has it."""
+        return harmless(super().formatException(ei))
 
 
 class LogFile:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
 from fastwsgi.config.settings import Settings
 from fastwsgi.observe.logger import Logger
+from tests.support.models import MODELS, Model
 
 Make = Callable[..., Logger]
 
@@ -24,3 +26,8 @@ def make() -> Iterator[Make]:
     yield make
     for logger in made:
         logger.close()
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request: pytest.FixtureRequest) -> Model:
+    return cast(Model, request.param)
