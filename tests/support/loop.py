@@ -119,14 +119,18 @@ class SteppedServer:
             seconds -= step
 
     def connect(
-        self, *methods: str, accepted: bool = True, context: ssl.SSLContext | None = None
+        self,
+        *methods: str,
+        accepted: bool = True,
+        context: ssl.SSLContext | None = None,
+        handshake: bool = True,
     ) -> "Client":
         """Opens a connection whose requests have these methods (GET unless said). `accepted`: seen by the server.
 
-        `context` is the client's TLS, where the server speaks that.
+        `context` is the client's TLS, where the server speaks that; without `handshake` it speaks none all the same.
         """
         before = self.server.connections
-        client = Client(self, methods, context or client_context())
+        client = Client(self, methods, (context or client_context()) if handshake else None)
         if accepted:
             self.until(lambda: self.server.connections > before, "the connection to be accepted")
         return client
@@ -146,7 +150,7 @@ class Client:
     """One non-blocking client socket and everything it received."""
 
     def __init__(
-        self, server: SteppedServer, methods: tuple[str, ...], context: ssl.SSLContext
+        self, server: SteppedServer, methods: tuple[str, ...], context: ssl.SSLContext | None
     ) -> None:
         self.server = server
         self.methods = methods
@@ -160,7 +164,7 @@ class Client:
         self.socket.setblocking(False)
         if server.transport != "unix":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if server.transport == "tls":
+        if server.transport == "tls" and context is not None:
             self.socket = TlsSocket(self.socket, context)
             server.until(self.socket.shake_hands, "the handshake")
 

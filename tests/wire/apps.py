@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.wire.recorder import CALL, Application, Environ
+from tests.wire.recorder import CALL, Application, Call, Environ
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
@@ -399,3 +399,64 @@ empty_items_sized = answering([b"", b"one", b"", b"two", b""], length(6))
 only_empty_items = answering([b"", b"", b""])
 only_empty_generator = yielding(b"", b"", b"")
 one_empty_item = answering([b""])
+
+
+# 95
+def large_or_echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers /large with more than a server keeps for a client that does not read yet."""
+    if environ["PATH_INFO"] != "/large":
+        return echo(environ, start_response)
+    start_response("200 OK", [PLAIN])
+    return (b"x" * 8192 for _ in range(64))
+
+
+# 138
+class Closing:
+    """A body that is not its own iterator and tells the call of each `close`. Fails at the end where that is wanted."""
+
+    def __init__(self, call: Call, error: Exception | None = None) -> None:
+        self.call = call
+        self.error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from (b"one", b"two")
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        self.call.closed += 1
+
+
+class ClosingIterator(Closing):
+    """As `Closing`, and its own iterator."""
+
+    def __init__(self, call: Call, error: Exception | None = None) -> None:
+        super().__init__(call, error)
+        self.items = super().__iter__()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self.items)
+
+
+def closing(
+    kind: type[Closing], error: Exception | None = None, status: str = "200 OK"
+) -> Application:
+    """An application that returns a body of that kind; with an empty status it never calls start_response."""
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if status:
+            start_response(status, [PLAIN])
+        return kind(environ[CALL], error)
+
+    return application
+
+
+closes = closing(Closing)
+closes_iterator = closing(ClosingIterator)
+closes_without_content = closing(Closing, status="204 No Content")
+closes_after_failure = closing(Closing, ValueError("at the end"))
+closes_iterator_after_failure = closing(ClosingIterator, ValueError("at the end"))
+closes_without_start = closing(Closing, status="")

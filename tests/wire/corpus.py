@@ -69,7 +69,10 @@ class Case:
     methods: tuple[str, ...] = ()
     app: str = "echo"
     over: tuple[str, ...] = TRANSPORTS
+    allowed: tuple[Outcome, ...] = ()
+    anything_allowed: bool = False
     half_close: bool = False
+    handshake: bool = True
     whole_only: bool = False
     logged: list[str] = field(default_factory=list)
     settings: dict[str, int | str] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class Case:
     answers: list[Fact] = field(default_factory=list)
     unanswered: list[Fact] = field(default_factory=list)
     contents: list[Fact] = field(default_factory=list)
+    closed: list[Fact] = field(default_factory=list)
     never: list[bytes] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
 
@@ -152,6 +156,7 @@ def add_fact(case: Case, line: str) -> None:
         "answer": case.answers,
         "unanswered": case.unanswered,
         "content": case.contents,
+        "closed": case.closed,
     }
     if key in numbered:
         name, _, wanted = value.partition(" =") if key in ("saw", "answer") else ("", "", value)
@@ -168,6 +173,14 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
     match key:
         case "expect":
             case.outcomes = tuple(parse_outcome(part) for part in value.split(" or "))
+        case "allowed":
+            case.anything_allowed = value == "any"
+            texts = [] if case.anything_allowed else value.split(" or ")
+            case.allowed = tuple(parse_outcome(part) for part in texts)
+        case "handshake":
+            if value != "none":
+                raise ValueError(f"the only handshake there is to choose is none, not {value!r}")
+            case.handshake = False
         case "calls":
             case.calls = int(value)
         case "methods":

@@ -1,20 +1,35 @@
 """Feeds a case to a stepped server in one way and tells everything that is not as the case says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 from tests.support.loop import Client, SteppedServer
-from tests.support.responses import Response
+from tests.support.responses import Ending, Response, ResponseReader
 from tests.wire import apps
 from tests.wire.bench import Bench
 from tests.wire.corpus import Case, ExpectedAnswer, Outcome, decode
+from tests.wire.recorder import Call
 
 PROBE = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n"
 AFTERTHOUGHT = b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"
 CASE_PATIENCE = 5.0  # seconds of wall time until an outcome that does not come is a failure
 
 
-def finals(client: Client) -> list[Response]:
+class Received(Protocol):
+    """What a client has received of its connection, whatever kind of client it is."""
+
+    @property
+    def received(self) -> bytes | bytearray: ...
+    @property
+    def ending(self) -> Ending | None: ...
+    @property
+    def reader(self) -> ResponseReader: ...
+    @property
+    def responses(self) -> list[Response]: ...
+
+
+def finals(client: Received) -> list[Response]:
     return [response for response in client.responses if response.status >= 200]
 
 
@@ -26,7 +41,7 @@ def text(escaped: str) -> str:
     return decode(escaped).decode("latin-1")
 
 
-def matches(client: Client, outcome: Outcome) -> bool:
+def matches(client: Received, outcome: Outcome) -> bool:
     """Whether the responses so far and the state of the stream are exactly the outcome."""
     responses = list(client.responses)
     for answer in outcome.answers:
@@ -47,7 +62,7 @@ def matches(client: Client, outcome: Outcome) -> bool:
             return True
 
 
-def describe(client: Client) -> str:
+def describe(client: Received) -> str:
     state = {None: "open", "eof": "closed", "reset": "reset"}[client.ending]
     words = [
         f"{response.status}{'' if response.complete else '!'}" for response in client.responses
@@ -58,7 +73,7 @@ def describe(client: Client) -> str:
 def run(bench: Bench, case: Case, pieces: list[bytes]) -> Iterator[str]:
     """Yields what is wrong; nothing when the case holds."""
     bench.reset(case)
-    client = bench.server.connect(*case.methods, accepted=len(pieces) > 1)
+    client = bench.server.connect(*case.methods, accepted=len(pieces) > 1, handshake=case.handshake)
     try:
         yield from converse(bench, case, pieces, client)
     finally:
@@ -82,8 +97,9 @@ def converse(bench: Bench, case: Case, pieces: list[bytes], client: Client) -> I
         yield f"wanted {wanted}, got {describe(client)}; calls {len(bench.recorder.calls)}"
         return
     yield from client.reader.violations
-    yield from check_calls(bench, case, client)
-    yield from check_answers(case, client, outcome)
+    yield from check_calls(bench.recorder.calls, case, client)
+    yield from check_answers(case, client)
+    yield from check_farewell(client, outcome)
     yield from (f"on the wire: {evil!r}" for evil in case.never if evil in client.received)
     if case.records is not None and len(bench.log.messages) != case.records:
         yield f"{len(bench.log.messages)} log records, not {case.records}: {bench.log.messages}"
@@ -122,8 +138,8 @@ def await_outcome(server: SteppedServer, case: Case, client: Client) -> Outcome 
     return came()
 
 
-def check_calls(bench: Bench, case: Case, client: Client) -> Iterator[str]:
-    calls = bench.recorder.calls
+def check_calls(calls: Sequence[Call], case: Case, client: Received) -> Iterator[str]:
+    """What is wrong with how the application was called."""
     wanted = (
         case.calls
         if case.calls is not None
@@ -144,9 +160,13 @@ def check_calls(bench: Bench, case: Case, client: Client) -> Iterator[str]:
         for nth, call in enumerate(calls, 1):
             if call.body != bodies.get(nth, b""):
                 yield f"call {nth} read {call.body[:100]!r}, not {bodies.get(nth, b'')[:100]!r}"
+    for fact in case.closed:
+        if fact.nth <= len(calls) and calls[fact.nth - 1].closed != int(fact.value):
+            yield f"close() came {calls[fact.nth - 1].closed} times after call {fact.nth}"
 
 
-def check_answers(case: Case, client: Client, outcome: Outcome) -> Iterator[str]:
+def check_answers(case: Case, client: Received) -> Iterator[str]:
+    """What the case says of the answers and is not so."""
     answers = finals(client)
     for fact in case.answers:
         if fact.nth <= len(answers) and answers[fact.nth - 1].all(fact.name) != [
@@ -159,6 +179,11 @@ def check_answers(case: Case, client: Client, outcome: Outcome) -> Iterator[str]
     for fact in case.contents:
         if fact.nth <= len(answers) and answers[fact.nth - 1].body != decode(fact.value):
             yield f"answer {fact.nth} has the body {answers[fact.nth - 1].body[:100]!r}"
+
+
+def check_farewell(client: Received, outcome: Outcome) -> Iterator[str]:
+    """Whether the end of the connection was announced, by the last answer alone."""
+    answers = finals(client)
     for before, _after in pairwise(answers):
         if before.all("connection") == ["close"]:
             yield "an answer follows one that announced the close"
