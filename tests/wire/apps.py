@@ -332,6 +332,8 @@ def wrapping(
         start_response("200 OK", [PLAIN, *fields])
         body = make()
         body.read(skip)
+        if "wsgi.file_wrapper" not in environ:  # which a server need not have
+            return iter(lambda: body.read(block), b"")
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](body, block)
         return wrapped
 

@@ -175,7 +175,7 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.outcomes = tuple(parse_outcome(part) for part in value.split(" or "))
         case "allowed":
             case.anything_allowed = value == "any"
-            texts = [] if case.anything_allowed else value.split(" or ")
+            texts = [] if value in ("any", "nothing") else value.split(" or ")
             case.allowed = tuple(parse_outcome(part) for part in texts)
         case "handshake":
             if value != "none":
@@ -195,8 +195,7 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.app = value
         case "set":
             name, _, setting = value.partition(" =")
-            setting = setting.removeprefix(" ")
-            case.settings[name] = int(setting) if setting.isdigit() else setting
+            case.settings[name] = parse_setting(setting.removeprefix(" "))
         case "end":
             if value != "half-close":
                 raise ValueError(f"the only end there is to choose is half-close, not {value!r}")
@@ -213,6 +212,12 @@ def add_plain_fact(case: Case, key: str, value: str) -> None:
             case.values.append(value)
         case _:
             raise ValueError(f"no fact is called {key!r}")
+
+
+def parse_setting(text: str) -> int | str:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdigit() else text
 
 
 def copy_of(case: Case, name: str) -> Case:

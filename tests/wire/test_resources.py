@@ -14,6 +14,8 @@ from tests.support.loop import SteppedServer
 from tests.wire import apps
 from tests.wire.recorder import Recorder
 
+TIMES = 20  # of which the least counts
+
 CHUNKED = b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -65,9 +67,9 @@ def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
     assert peak < 600_000
 
 
-def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> None:
-    # A pattern with backtracking takes seconds for these. A build with line tracing is slow with any field: there a
-    # plain one is the measure.
+def test_a_pathological_64_kib_field_costs_what_a_plain_one_does(tmp_path: Path) -> None:
+    # A pattern with backtracking takes seconds for these. The measure is a plain field of that size in the same run: a
+    # machine that is busy, or a build with line tracing, is slow with both.
     values = (
         b" \t" * 32_000 + b"x",
         b" " * 64_000,
@@ -76,19 +78,16 @@ def test_a_pathological_64_kib_field_parses_in_under_5_ms(tmp_path: Path) -> Non
         b"," * 64_000,
     )
     settings: dict[str, Any] = {"limit_request_field_size": 70_000, "limit_request_head": 80_000}
-    with (
-        SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server,
-        server.connection() as client,
-    ):
+    with SteppedServer(Recorder(apps.ignore_body), tmp_path, **settings) as server:
 
         def parse(value: bytes) -> None:
-            count = len(client.statuses)
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n")
-            assert client.await_responses(count + 1)[-1].status == 200
+            with server.connection() as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n")
+                assert client.await_responses(1)[0].status == 200
 
-        plain = seconds_of(lambda: parse(b"x" * 64_000), 5)
+        plain = seconds_of(lambda: parse(b"x" * 64_000), TIMES)
         for value in values:
-            assert seconds_of(partial(parse, value), 5) < max(0.005, 4 * plain)
+            assert seconds_of(partial(parse, value), TIMES) < 4 * plain
 
 
 def test_a_head_byte_by_byte_takes_linear_time(tmp_path: Path) -> None:
