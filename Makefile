@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-idle bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance bench bench-idle bench-start bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -67,6 +67,10 @@ sanitize: build
 # The long forms: make chaos SCENARIO=S9 MODEL=inline
 chaos: build
 	$(BIN)/python -m tests.chaos $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
+
+# This server beside those that make bench-peers has installed.
+conformance: build
+	$(BIN)/python -m tests.conformance $(OPTIONS)
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)

@@ -39,7 +39,7 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A row of the table. `argv` may name {python}, {peers}, {limit}, {port}, {certificate}, {key}."""
+    """A row of the table. `argv` may name {python}, {peers}, {bin}, {limit}, {port}, {certificate}, {key}."""
 
     name: str
     argv: tuple[str, ...]
@@ -69,6 +69,15 @@ GRANIAN = (
 )
 TLS = ("--certfile", "{certificate}", "--keyfile", "{key}")
 BJOERN = "import bjoern; from apps import app; bjoern.run(app, '127.0.0.1', {port})"
+CHEROOT = (
+    "from cheroot.wsgi import Server; from apps import app; "
+    "Server(('127.0.0.1', {port}), app, numthreads=1, max=1, timeout=65).safe_start()"
+)
+UWSGI = (
+    *("{bin}/uwsgi", "--http11-socket", "127.0.0.1:{port}", "--virtualenv", "{bin}/.."),
+    *("--module", "apps:app", "--need-app", "--master", "--processes", "1"),
+    *("--die-on-term", "--disable-logging", "--http-auto-chunked"),
+)
 FASTPYSGI = "import fastpysgi; from apps import app; fastpysgi.run(app, '127.0.0.1', {port})"
 
 TABLE = (
@@ -77,6 +86,8 @@ TABLE = (
     Server("bjoern", ("{peers}", "-c", BJOERN), package="bjoern", peer=True),
     Server("fastpysgi", ("{peers}", "-c", FASTPYSGI), package="fastpysgi", peer=True),
     Server("granian", (*GRANIAN, "--blocking-threads", "1"), package="granian", peer=True),
+    Server("cheroot", ("{peers}", "-c", CHEROOT), package="cheroot", peer=True),
+    Server("uwsgi", UWSGI, package="uWSGI", peer=True),
     Server(
         "waitress",
         (
@@ -223,6 +234,7 @@ class Programs:
         values = {
             "python": self.python,
             "peers": self.peers,
+            "bin": self.peers.parent,
             "limit": self.limit,
             "port": port,
             "certificate": self.certificate,

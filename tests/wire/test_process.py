@@ -25,6 +25,7 @@ CASES = [
     for case in load_cases()
     if case.app == "echo"
     and not case.settings
+    and case.handshake
     and {outcome.fate for outcome in case.outcomes} in ({"C"}, {"K"})
 ]
 
