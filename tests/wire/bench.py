@@ -35,10 +35,9 @@ class Bench:
     def reset(self, case: Case) -> None:
         self.recorder.calls.clear()
         self.recorder.target = getattr(apps, case.app)
-        if (
-            case.logged or case.records is not None
-        ):  # lines that repeat those of a second ago may be left out
-            self.server.advance(2)
+        if case.logged or case.records is not None:
+            self.server.advance(2)  # lines that repeat those of a second ago may be left out
+        ERROR_LOG.addHandler(self.log)  # which each test finds as the process has it
         self.log.messages.clear()
 
 
@@ -55,7 +54,6 @@ class Benches:
             recorder = Recorder(apps.echo)
             server = SteppedServer(recorder, self.folder, transport, **model.settings, **settings)
             bench = Bench(server, recorder)
-            ERROR_LOG.addHandler(bench.log)
             self.open[key] = bench
         return self.open[key]
 
