@@ -10,6 +10,7 @@ from tests.chaos import (
     bare_container,
     broken_reload,
     changed_clock,
+    cross_talk,
     few_descriptors,
     first_process,
     full_backlog,
@@ -25,6 +26,7 @@ from tests.chaos import (
     resets,
     signal_storm,
     slow_clients,
+    soak,
     stuck_workers,
     unread_response,
     upgrades,
@@ -57,6 +59,8 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S19": first_process,
     "S20": signal_storm,
     "S21": preloading,
+    "S22": soak,
+    "S25": cross_talk,
 }
 
 
