@@ -64,9 +64,9 @@ sanitize: build
 		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid and not pathological' \
 		$(or $(TESTS),$(SANITIZED))
 
-# The long forms: make chaos SCENARIO=S9 MODEL=inline
+# make chaos SCENARIO=S9 MODEL=inline; with LONG=1 what can be made longer is: ten million requests.
 chaos: build
-	$(BIN)/python -m tests.chaos $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
+	$(BIN)/python -m tests.chaos $(if $(LONG),--longest) $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)
