@@ -22,7 +22,9 @@ Printed by `make chaos OPTIONS='--markdown docs/reliability.md'`: a running serv
 figure has its limit. The scenarios are the modules of [tests/chaos](../tests/chaos); each begins with what it does.
 Times are those of a machine with other work to do.
 """
-HEADING: Final = "| | model | figure | value | at most | |\n|---|---|---|---:|---:|---|"
+HEADING: Final = (
+    "| scenario | model | figure | value | at most | verdict |\n|---|---|---|---:|---:|---|"
+)
 ROW: Final = re.compile(r"^\| (?P<scenario>S\d+) [^|]* \| (?P<model>\w+) \| .*", re.MULTILINE)
 
 Rows = Mapping[tuple[str, str], list[str]]
