@@ -66,7 +66,7 @@ sanitize: build
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		$(abspath $(BIN))/python -m pytest $(INSTRUMENTED)
 
-# With every index into a buffer looked at, and the assertions of CPython's debug hooks on its memory.
+# With every index looked at, and by the debug hooks of CPython what is written beside an allocation.
 checked: build
 	rm -rf build/checked
 	$(BIN)/python -m tests.package.checkout build/checked
