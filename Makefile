@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance bench bench-idle bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked leaks bench bench-idle bench-start bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -51,9 +51,12 @@ docs: build
 coverage: build
 	$(BIN)/python -m tests.coverage.measure $(TESTS)
 
-# AddressSanitizer and UndefinedBehaviorSanitizer under the tests that speak to a server. CPython
-# keeps memory until its end on purpose, so leaks are not what is looked for.
-SANITIZED := tests/wire tests/apps tests/net
+# The suite against extensions built otherwise, in a copy of the repository; tests/support/instrumented.py says what
+# of it cannot run. Output by file descriptor is not captured: a report of a sanitizer is the last that is heard.
+INSTRUMENTED = -p tests.support.instrumented -p no:cacheprovider --capture=sys $(OPTIONS) $(TESTS)
+
+# By AddressSanitizer and UndefinedBehaviorSanitizer. CPython keeps memory until its end on purpose, so leaks are not
+# what is looked for.
 sanitize: build
 	rm -rf build/sanitize
 	$(BIN)/python -m tests.package.checkout build/sanitize
@@ -61,12 +64,23 @@ sanitize: build
 	cd build/sanitize && PYTHONPATH="$(CURDIR)/build/sanitize" PYTHONMALLOC=malloc \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(BIN))/python -m pytest -p no:cacheprovider -k 'not browser and not example and not valid and not pathological' \
-		$(or $(TESTS),$(SANITIZED))
+		$(abspath $(BIN))/python -m pytest $(INSTRUMENTED)
 
-# The long forms: make chaos SCENARIO=S9 MODEL=inline
+# With every index looked at, and by the debug hooks of CPython what is written beside an allocation.
+checked: build
+	rm -rf build/checked
+	$(BIN)/python -m tests.package.checkout build/checked
+	cd build/checked && FASTWSGI_DEBUG=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	cd build/checked && PYTHONPATH="$(CURDIR)/build/checked" PYTHONMALLOC=debug \
+		$(abspath $(BIN))/python -m pytest $(INSTRUMENTED)
+
+# make leaks COUNT=100000 SHAPE=GET
+leaks: build
+	$(BIN)/python -m tests.leaks $(addprefix --count ,$(COUNT)) $(if $(SHAPE),--shape '$(SHAPE)') $(OPTIONS)
+
+# make chaos SCENARIO=S9 MODEL=inline; with LONG=1 what can be made longer is: ten million requests.
 chaos: build
-	$(BIN)/python -m tests.chaos $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
+	$(BIN)/python -m tests.chaos $(if $(LONG),--longest) $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
 
 # This server beside those that make bench-peers has installed.
 conformance: build

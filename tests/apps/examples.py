@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, foreign_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DJANGO = EXAMPLES / "django_site"
@@ -69,6 +69,7 @@ def curl(*args: object) -> subprocess.CompletedProcess[bytes]:
             "30",
             *map(str, args),
         ],
+        env=foreign_environment(),
         capture_output=True,
         check=True,
         timeout=40,

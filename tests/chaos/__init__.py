@@ -1,4 +1,4 @@
-"""What reliability means, as scenarios against a real server: S1 to S21, each a module with its number.
+"""What reliability means, as scenarios against a real server: S1 to S22 and S25, each a module with its number.
 
 Reloads, upgrades and signals; deaths of workers and of the master; clocks, disks and containers; slow
 clients and hanging applications. A scenario starts a server under one execution model, drives it over

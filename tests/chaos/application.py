@@ -14,6 +14,10 @@
 /deaf    never returns, whatever is raised in it
 /hog     keeps as many bytes as the query says, for ever, as a leak would: little by little
 /orphans leaves as many processes without a parent as the query says, which exit with 0 to 255; their number
+/echo    the query, the field Mark and the body, in one block
+/pieces  the same by a generator
+/fail    raises at once
+/break   raises when half of its answer is said
 /slow    tells `started` (a FIFO in $CHAOS_FOLDER), sleeps for the seconds of the query
 """
 
@@ -130,6 +134,22 @@ def hog(environ: Environ) -> Iterable[bytes]:
     return [GREETING]
 
 
+def pieces(environ: Environ) -> Iterator[bytes]:
+    for name in ("QUERY_STRING", "HTTP_MARK"):
+        yield environ[name].encode()
+        yield b" "
+    yield environ["wsgi.input"].read()
+
+
+def fail() -> Iterable[bytes]:
+    raise RuntimeError("on purpose")
+
+
+def break_off() -> Iterator[bytes]:
+    yield GREETING
+    raise RuntimeError("on purpose")
+
+
 def read_all(stream: Any) -> int:
     return sum(map(len, iter(lambda: stream.read(BLOCK), b"")))
 
@@ -155,11 +175,16 @@ PATHS: Final[dict[str, Callable[[Environ], Iterable[bytes]]]] = {
     "/hog": hog,
     "/orphans": leave_orphans,
     "/slow": slow,
+    "/echo": lambda environ: [b"".join(pieces(environ))],
+    "/pieces": pieces,
+    "/fail": lambda _: fail(),
+    "/break": lambda _: break_off(),
 }
 
 
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer one of PATHS."""
+    """Answer one of PATHS, with the field Mark where the request has one."""
     body = PATHS[environ["PATH_INFO"]](environ)
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    marks = [("Mark", environ["HTTP_MARK"])] if "HTTP_MARK" in environ else []
+    start_response("200 OK", [("Content-Type", "text/plain"), *marks])
     return body

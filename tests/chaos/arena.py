@@ -37,6 +37,8 @@ class Arena:
     """The command line options of the execution model."""
     folder: Path
     """An empty folder of its own."""
+    temporary: Path
+    """Where its processes put temporary files: none may be left there."""
     say: Callable[[str], object]
     """Takes a line about the progress."""
 
@@ -56,7 +58,12 @@ class Arena:
         process = ServerProcess.start(
             [app, *OPTIONS, *self.model, "--workers", str(workers), *options],
             cwd=ROOT,
-            env={"CHAOS_FOLDER": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **env},
+            env={
+                "CHAOS_FOLDER": str(self.folder),
+                "TMPDIR": str(self.temporary),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **env,
+            },
             command=(*wrapper, *COMMAND),
         )
         with process:

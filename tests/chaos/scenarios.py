@@ -10,6 +10,7 @@ from tests.chaos import (
     bare_container,
     broken_reload,
     changed_clock,
+    cross_talk,
     few_descriptors,
     first_process,
     full_backlog,
@@ -25,6 +26,7 @@ from tests.chaos import (
     resets,
     signal_storm,
     slow_clients,
+    soak,
     stuck_workers,
     unread_response,
     upgrades,
@@ -32,9 +34,10 @@ from tests.chaos import (
 from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
 from tests.chaos.models import MODELS
+from tests.chaos.traces import Traces
 
-# Each has a TITLE, the sizes SHORT and LONG, and run(arena, size); and MODELS, where it shows little
-# or nothing new under others.
+# Each has a TITLE, sizes, and run(arena, size); and MODELS, where it shows little or nothing new under others.
+# The sizes are SHORT, that of the tests, LONG, and LONGEST where even more says more.
 SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S1": reloads,
     "S2": broken_reload,
@@ -57,19 +60,32 @@ SCENARIOS: Final[Mapping[str, ModuleType]] = {
     "S19": first_process,
     "S20": signal_storm,
     "S21": preloading,
+    "S22": soak,
+    "S25": cross_talk,
 }
 
 
 def run(
     scenario: str, model: tuple[str, ...], form: str, say: Callable[[str], object]
 ) -> Iterator[Figure]:
-    """The figures of a scenario in its form SHORT or LONG. Raises CannotRun."""
+    """The figures of a scenario in form SHORT, LONG or LONGEST, and that of what it left. Raises CannotRun."""
     module = SCENARIOS[scenario]
-    with tempfile.TemporaryDirectory(prefix="fastwsgi-chaos-") as folder:
-        yield from module.run(Arena(model, Path(folder), say), getattr(module, form))
+    with tempfile.TemporaryDirectory(prefix="fastwsgi-chaos-") as home:
+        folder, temporary = Path(home, "folder"), Path(home, "temporary")
+        folder.mkdir()
+        temporary.mkdir()
+        traces = Traces(folder, temporary)
+        yield from module.run(Arena(model, folder, temporary, say), size_of(scenario, form))
+        yield traces.judge(say)
+
+
+def size_of(scenario: str, form: str) -> object:
+    """That of the form, or of the longest that the scenario has."""
+    module = SCENARIOS[scenario]
+    return getattr(module, form, module.LONG)
 
 
 def models_of(scenario: str, form: str) -> tuple[str, ...]:
     """The execution models that a scenario is run under: all, or those that it names, or in short the first."""
     named: tuple[str, ...] = getattr(SCENARIOS[scenario], "MODELS", ())
-    return (named if form == "LONG" else named[:1]) or tuple(MODELS)
+    return (named[:1] if form == "SHORT" else named) or tuple(MODELS)

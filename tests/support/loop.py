@@ -104,6 +104,8 @@ class SteppedServer:
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Turns until the condition holds; AssertionError naming `what` when it does not in `patience` seconds."""
+        if condition():  # to find out may itself take long: it reads thousands of answers
+            return
         end = time.monotonic() + patience
         while not condition():
             if time.monotonic() > end:

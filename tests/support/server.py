@@ -253,3 +253,8 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [home, env.get("PYTHONPATH")]))
     env.update(changes or {})
     return env
+
+
+def foreign_environment() -> dict[str, str]:
+    """The environment of a program that is not ours: what is preloaded for the server is not for it."""
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Pair, authority
-from tests.support.server import PATIENCE, ServerProcess
+from tests.support.server import PATIENCE, ServerProcess, foreign_environment
 
 APP = """
 import os
@@ -81,4 +81,11 @@ def presented(server: ServerProcess) -> str:
 
 def run(*words: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a program that is a client."""
-    return subprocess.run(words, input=given, capture_output=True, timeout=PATIENCE, check=False)
+    return subprocess.run(
+        words,
+        input=given,
+        env=foreign_environment(),
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
