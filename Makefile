@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-idle bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-idle bench-parser bench-start bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -73,6 +73,9 @@ bench: build
 
 bench-idle: build
 	$(BIN)/python bench/idle.py $(OPTIONS)
+
+bench-parser: build
+	$(BIN)/python bench/parser.py $(OPTIONS)
 
 bench-start: build
 	$(BIN)/python bench/start.py $(OPTIONS)
