@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos bench bench-idle bench-parser bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos fuzz bench bench-idle bench-parser bench-start bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -67,6 +67,10 @@ sanitize: build
 # The long forms: make chaos SCENARIO=S9 MODEL=inline
 chaos: build
 	$(BIN)/python -m tests.chaos $(addprefix --scenario ,$(SCENARIO)) $(addprefix --model ,$(MODEL)) $(OPTIONS)
+
+# Needs clang. make fuzz SECONDS=600 TARGET=head
+fuzz: build
+	$(BIN)/python -m tests.fuzz $(addprefix --seconds ,$(SECONDS)) $(addprefix --target ,$(TARGET)) $(OPTIONS)
 
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)
