@@ -8,7 +8,7 @@ MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked leaks bench bench-idle bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked leaks fuzz bench-parser bench bench-idle bench-start bench-peers bench-locust dist clean
 
 build: $(TESTED)
 
@@ -86,11 +86,18 @@ chaos: build
 conformance: build
 	$(BIN)/python -m tests.conformance $(OPTIONS)
 
+# Needs clang. make fuzz SECONDS=600 TARGET=head
+fuzz: build
+	$(BIN)/python -m tests.fuzz $(addprefix --seconds ,$(SECONDS)) $(addprefix --target ,$(TARGET)) $(OPTIONS)
+
 bench: build
 	$(BIN)/python bench/compare.py $(OPTIONS)
 
 bench-idle: build
 	$(BIN)/python bench/idle.py $(OPTIONS)
+
+bench-parser: build
+	$(BIN)/python bench/parser.py $(OPTIONS)
 
 bench-start: build
 	$(BIN)/python bench/start.py $(OPTIONS)

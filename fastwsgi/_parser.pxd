@@ -6,27 +6,51 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
+# How many bytes at p, at most n, are of one kind. Sixteen at a time with SSE2, else eight as one integer where that
+# begins with the first of them; the rest one by one.
 cdef extern from *:
     """
     #ifndef FASTWSGI_SCAN
     #define FASTWSGI_SCAN
     #include <stddef.h>
+    #include <stdint.h>
+    #include <string.h>
     #if defined(__SSE2__)
     #include <emmintrin.h>
+    /* Return from the function at the first byte for which the vector `bad`, made of x, is not zero. */
+    #define FASTWSGI_SPAN(bad)                                                                                       \\
+        for (; n - i >= 16; i += 16) {                                                                               \\
+            __m128i x = _mm_loadu_si128((const __m128i *)(p + i));                                                   \\
+            int hit = _mm_movemask_epi8(bad);                                                                        \\
+            if (hit)                                                                                                 \\
+                return i + (size_t)__builtin_ctz((unsigned)hit);                                                     \\
+        }
+    #define FASTWSGI_EACH(byte) _mm_set1_epi8((char)(byte))
+    #define FASTWSGI_IS(byte) _mm_cmpeq_epi8(x, FASTWSGI_EACH(byte))
+    #define FASTWSGI_AT_MOST(y, byte) _mm_cmpeq_epi8(_mm_min_epu8(y, FASTWSGI_EACH(byte)), y)
     #endif
 
-    /* How many bytes at p (at most n) may stand in a field value: HTAB, SP, VCHAR, obs-text (RFC 9110 5.5). */
+    /* Those that may stand in a field value: HTAB, SP, VCHAR, obs-text (RFC 9110 5.5). */
     static inline size_t fastwsgi_value_span(const char *p, size_t n)
     {
         size_t i = 0;
     #if defined(__SSE2__)
-        const __m128i space = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8(0x09), del = _mm_set1_epi8(0x7f);
-        for (; n - i >= 16; i += 16) {
-            __m128i x = _mm_loadu_si128((const __m128i *)(p + i));
-            __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), _mm_cmpeq_epi8(_mm_min_epu8(x, space), x));
-            int hit = _mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(x, del)));
-            if (hit)
-                return i + (size_t)__builtin_ctz((unsigned)hit);
+        FASTWSGI_SPAN(_mm_or_si128(_mm_andnot_si128(FASTWSGI_IS(0x09), FASTWSGI_AT_MOST(x, 0x1f)), FASTWSGI_IS(0x7f)))
+    #elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        /* The high bit of a byte of `hits` says that it is below 0x20 or DEL; right up to the first one and for it. */
+        const uint64_t ones = 0x0101010101010101u;
+        while (n - i >= 8) {
+            uint64_t x, hits;
+            memcpy(&x, p + i, 8);
+            hits = (((x - ones * 0x20) & ~x) | (((x ^ ones * 0x7f) - ones) & ~(x ^ ones * 0x7f))) & ones * 0x80;
+            if (hits == 0) {
+                i += 8;
+                continue;
+            }
+            i += (size_t)__builtin_ctzll(hits) / 8;
+            if (p[i] != 0x09)
+                return i;
+            i++;
         }
     #endif
         for (; i < n; i++) {

@@ -342,6 +342,12 @@ cdef class HeadWriter:
                 return self.drop_field(kind, name, v, value_length, head)
             if not note_length(parse_length(v, value_length), head):
                 return 0
+        # White space around a value is no part of it (RFC 9110 5.5).
+        while value_length > 0 and (v[value_length - 1] == c" " or v[value_length - 1] == 9):
+            value_length -= 1
+        while value_length > 0 and (v[0] == c" " or v[0] == 9):
+            v += 1
+            value_length -= 1
         p[name_length] = c":"
         p[name_length + 1] = c" "
         memcpy(p + name_length + 2, v, value_length)

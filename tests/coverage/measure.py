@@ -31,9 +31,9 @@ RC = "--rcfile=tests/coverage/coverage.ini"
 FLOOR = 90  # percent of all lines
 PROCESSES = "4"  # tests wait more than they compute
 
-# Frames, system calls, builds, memory and speed are not what they are without tracing. Nor is what the GIL guards:
-# a tracer may run Python code within compiled lines, which chaos is bound to meet.
-LEFT_OUT = ("bench", "chaos", "contract", "leaks", "package")
+# Frames, system calls, builds, memory and speed are not what they are without tracing, and fuzzing compiles anew. Nor is
+# what the GIL guards: a tracer may run Python code within compiled lines, which chaos is bound to meet.
+LEFT_OUT = ("bench", "chaos", "contract", "fuzz", "leaks", "package")
 # What takes minutes under tracing, and what runs the same lines over another transport or in another model again.
 SELECTED = (
     "not million and not pathological and not large-bodies and not one_piece and not browser"

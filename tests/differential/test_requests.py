@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .agreement import check, check_segmentation, compare
 from .differences import DIFFERENCES, Difference, has_a_vote
 from .grammar import damaged, mutated_streams, segmented, streams
-from .reading import Outcome, Reading, Request, Subject, read_by_h11, read_by_llhttp
+from .reading import Reading, Request, Subject, read_by_h11, read_by_llhttp
 
 bounded = partial(
     hypothesis.settings,
@@ -24,42 +25,6 @@ bounded = partial(
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
 )
-
-REFUSALS = {400, 413, 414, 417, 431, 501, 505}
-
-
-def check_answers(outcome: Outcome) -> None:
-    """A 200 for each request the application saw, then at most one refusal; nothing malformed."""
-    accepted = len(outcome.requests)
-    assert outcome.violations == []
-    assert outcome.statuses[:accepted] == [200] * accepted
-    rest = outcome.statuses[accepted:]
-    assert len(rest) <= 1
-    assert set(rest) <= REFUSALS
-    assert all(response.complete for response in outcome.responses)
-
-
-def compare(data: bytes, ours: list[Request], oracles: dict[str, Reading]) -> None:
-    for number, request in enumerate(ours):
-        votes = []
-        for name, reading in oracles.items():
-            if number < len(reading.requests):
-                theirs = reading.requests[number]
-                assert request == theirs, f"{name} reads request {number} of {data!r} differently"
-                votes.append(True)
-            elif number == len(reading.requests) and has_a_vote(name, reading.refused):
-                votes.append(False)
-        assert any(votes) or not votes, (
-            f"we accept request {number} of {data!r}: {request}; "
-            f"nobody else does: { {name: reading.refused for name, reading in oracles.items()} }"
-        )
-
-
-def check(subject: Subject, data: bytes) -> Outcome:
-    outcome = subject.read(data)
-    check_answers(outcome)
-    compare(data, outcome.requests, {"h11": read_by_h11(data), "llhttp": read_by_llhttp(data)})
-    return outcome
 
 
 @bounded(max_examples=250)
@@ -81,10 +46,7 @@ def test_damaged_streams_are_never_read_in_a_way_of_our_own(subject: Subject, da
 def test_segmentation_changes_nothing(subject: Subject, data: st.DataObject) -> None:
     stream = data.draw(st.one_of(streams, mutated_streams()))
     pieces = data.draw(segmented(stream))
-    whole, cut = subject.read(stream), subject.read(*pieces)
-    assert cut.requests == whole.requests
-    assert cut.without_date == whole.without_date
-    assert cut.violations == whole.violations == []
+    check_segmentation(subject, pieces)
 
 
 def test_damaged_streams_in_bulk(subject: Subject) -> None:
