@@ -31,8 +31,8 @@ RC = "--rcfile=tests/coverage/coverage.ini"
 FLOOR = 90  # percent of all lines
 PROCESSES = "4"  # tests wait more than they compute
 
-# Frames, system calls, builds, memory and speed are not what they are without tracing, and fuzzing compiles anew. Nor is
-# what the GIL guards: a tracer may run Python code within compiled lines, which chaos is bound to meet.
+# Frames, system calls, builds, memory and speed are not what they are without tracing, and fuzzing compiles anew.
+# Nor is what the GIL guards: a tracer may run Python code within compiled lines, which chaos is bound to meet.
 LEFT_OUT = ("bench", "chaos", "contract", "fuzz", "leaks", "package")
 # What takes minutes under tracing, and what runs the same lines over another transport or in another model again.
 SELECTED = (
