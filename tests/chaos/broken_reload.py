@@ -47,7 +47,7 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
     options = ("--chdir", str(arena.folder), "--config", str(arena.folder / "conf_of_test.py"))
     with arena.server(*options, app="site_of_test:app", workers=WORKERS) as server:
         log = server.process.log
-        workers = set(server.process.workers)
+        workers = {server.process.worker(place) for place in range(WORKERS)}
         unclear = 0
         with Crowd(server.port, CLIENTS) as crowd:
             tried = 0
@@ -61,13 +61,13 @@ def run(arena: Arena, size: Size) -> Iterator[Figure]:
                 unclear += word not in "\n".join(log.lines[said:])
                 (arena.folder / name).write_text(GOOD[name])
             met = crowd.report()
-            unlike = len(workers ^ set(met.first_seen))
+            new = len(set(met.first_seen) - workers)
             server.process.signal(signal.SIGHUP)
             server.process.wait_for("Reloaded:")
             met_then = crowd.report()
         arena.say(f"{tried} broken reloads, {met.answers} answers; {met.faults}")
         yield Figure("failed requests", met.failed + met_then.failed, 0)
-        yield Figure("workers that were not there before", unlike, 0)
+        yield Figure("workers that were not there before", new, 0)
         yield Figure("messages that do not name the cause", unclear, 0)
         messages = log.count(r"\[(WARNING|ERROR|CRITICAL)\]")
         yield Figure("messages beside the one for each", messages - tried, 0)

@@ -207,6 +207,7 @@ def test_the_log_knows_the_client_as_well(
     with server.connection() as client:
         client.exchange(f"{head}X-Forwarded-For: 192.0.2.1\r\n\r\n0\r\n\r\n".encode())
         client.exchange(f"{head}\r\nnone\r\n".encode())
+    server.advance(2)  # else the two would be one line
     with server.connection() as client:
         client.exchange(f"{head}X-Forwarded-For: 192.0.2.1\r\n\r\nnone\r\n".encode())
     assert re.findall(r"ip=(\S+):", caplog.text) == [PROXY, "192.0.2.1"]
