@@ -26,11 +26,11 @@ ABOUT = "memory of ten thousand idle keep-alive connections, and of a worker"
 BEFORE = 100  # connections that are open when the first figure is taken
 SPARE = 200  # descriptors for everything else
 HELLO = workloads.find("hello")
-# The limit keeps nothing, and gunicorn's sync workers keep no connection.
+# The limit keeps nothing, gunicorn's sync workers keep no connection, and a worker of uWSGI attends to no
+# other while it keeps one.
+UNFIT = ("limit", "gunicorn-sync", "uwsgi", "uwsgi-threads")
 NAMES = tuple(
-    server.name
-    for server in servers.TABLE
-    if server.model != "tls" and server.name not in ("limit", "gunicorn-sync")
+    server.name for server in servers.TABLE if server.model != "tls" and server.name not in UNFIT
 )
 
 

@@ -11,6 +11,8 @@ import argparse
 import resource
 import socket
 import time
+from contextlib import suppress
+from dataclasses import replace
 from statistics import median
 
 from bench import servers, workloads
@@ -18,7 +20,7 @@ from bench.comparison import Ratio
 from bench.probe import TIMEOUT, exchange
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
-from bench.servers import Server, find
+from bench.servers import Server, ServerError, find
 from bench.tables import Bar, Bars, Chart, Table
 
 ABOUT = "time from the start to the first answer; fails where gunicorn is faster"
@@ -38,13 +40,23 @@ def measure(run: Run) -> None:
         f"medians of {run.options.rounds} starts in turn; ratios are paired by round (min-max)"
     )
     chosen = run.ready(chosen_servers(run))
+    runs = {server.name: at_home(run, server) for server in chosen}
     run.steps = run.options.rounds * len(chosen)
     for number in range(run.options.rounds):
         for server in chosen if number % 2 else reversed(chosen):
             with run.attempt(server.name, HELLO.name):
-                answer, processor = begin(run, server)
+                answer, processor = begin(runs[server.name], server)
                 run.record.add(server.name, HELLO.name, number, answer=answer, processor=processor)
                 run.step(f"{server.name}: {1000 * answer:.0f} ms to the first answer")
+
+
+def at_home(run: Run, server: Server) -> Run:
+    """How long a start takes is also a matter of the environment: a peer that fastwsgi's has runs there."""
+    here = replace(run.programs, peers=run.programs.python)
+    with suppress(ServerError):
+        run.record.versions[server.name] = here.version(server)
+        return replace(run, programs=here)
+    return run
 
 
 def begin(run: Run, server: Server) -> tuple[float, float]:
