@@ -185,7 +185,7 @@ class Comparison:
             if ratio:
                 bars.append(
                     Bar(
-                        f"{workload.name}  vs {best}",
+                        f"{workload.name} : {best}",
                         ratio.median,
                         f"{ratio.median:.2f} x",
                         ratio.least,
@@ -197,7 +197,7 @@ class Comparison:
             "lead",
             "fastwsgi against the best Python server of each workload",
             "times its requests per server CPU-second, or per second where the application sleeps; "
-            "median and range of the rounds",
+            "logarithmic, median and range of the rounds",
             bars,
             reference=1.0,
         )

@@ -91,30 +91,44 @@ def empty_figure(chart: Chart, theme: Theme, height: float) -> tuple[Figure, Axe
 
 
 def draw_bars(chart: Bars, theme: Theme) -> Figure:
-    height = HEADING + BELOW + ROW * len(chart.bars)
-    figure, axes = empty_figure(chart, theme, height)
-    places = range(len(chart.bars))
-    colours = [theme.ours if bar.ours else theme.others for bar in chart.bars]
-    axes.barh(places, [bar.value for bar in chart.bars], height=0.62, color=colours)
-    furthest = max(max(bar.value, bar.most or 0) for bar in chart.bars)
-    for place, bar in zip(places, chart.bars, strict=True):
+    """With a reference, bars go from it, to the left where they are behind, by the logarithm."""
+    figure, axes = empty_figure(chart, theme, HEADING + BELOW + ROW * len(chart.bars))
+    origin = chart.reference or 0.0
+    for place, bar in enumerate(chart.bars):
         weight = "bold" if bar.ours else "normal"
-        axes.text(
-            -0.012, place, bar.label, transform=axes.get_yaxis_transform(),
-            ha="right", va="center", color=theme.ink, weight=weight,
-        )  # fmt: skip
-        end = max(bar.value, bar.most or 0)
+        colour = theme.ours if bar.ours else theme.others
+        axes.barh(place, bar.value - origin, left=origin, height=0.62, color=colour)
         if bar.least is not None and bar.most is not None and bar.most > bar.least:
             axes.plot([bar.least, bar.most], [place, place], color=theme.ink, lw=1.1, alpha=0.75)
+        axes.text(
+            *(-0.012, place, bar.label),
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            color=theme.ink,
+            weight=weight,
+        )
         axes.annotate(
-            bar.text, (end, place), (4, 0), textcoords="offset points",
-            ha="left", va="center", color=theme.ink, weight=weight, annotation_clip=False,
-        )  # fmt: skip
-    if chart.reference is not None:
-        axes.axvline(chart.reference, color=theme.ink, lw=0.9, ls=(0, (4, 3)))
-    axes.set_xlim(0, max(furthest, chart.reference or 0) or 1)
+            bar.text,
+            (max(bar.value, bar.most or 0, origin), place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            color=theme.ink,
+            weight=weight,
+            annotation_clip=False,
+        )
+    least = min(min(bar.value, bar.least or bar.value) for bar in chart.bars)
+    most = max(max(bar.value, bar.most or 0) for bar in chart.bars)
+    if chart.reference is None:
+        axes.set_xlim(0, most or 1)
+    else:
+        axes.set_xscale("log")
+        axes.set_xlim(min(least, origin) / 1.05, max(most, origin) * 1.05)
+        axes.axvline(origin, color=theme.ink, lw=0.9)
     axes.set_ylim(len(chart.bars) - 0.5, -0.5)
-    axes.set_xticks([])
+    axes.set_xticks([], minor=False)
+    axes.set_xticks([], minor=True)
     axes.set_yticks([])
     return figure
 
@@ -129,12 +143,18 @@ def draw_curves(chart: Curves, theme: Theme) -> Figure:
         colour = theme.ours if ours else theme.others
         axes.plot(across, up, color=colour, lw=2, marker="o" if len(points) == 1 else None)
         axes.annotate(
-            name, (across[-1], up[-1]), (6, 0), textcoords="offset points",
-            va="center", color=theme.ink, weight="bold" if ours else "normal",
+            name,
+            (across[-1], up[-1]),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=theme.ink,
+            weight="bold" if ours else "normal",
             annotation_clip=False,
-        )  # fmt: skip
+        )
         furthest = max(furthest, *up)
     axes.set_ylim(0, furthest * 1.15)
+    axes.set_xlim(0)
     axes.set_xlabel(chart.across, color=theme.faint)
     axes.tick_params(colors=theme.faint, length=0)
     axes.spines["bottom"].set(visible=True, color=theme.others)

@@ -40,7 +40,7 @@ class Bars:
     """The unit, and which way is better."""
     bars: Sequence[Bar]
     reference: float | None = None
-    """Where a line is drawn: that which all are compared with."""
+    """What all are compared with: bars begin there."""
 
 
 @dataclass(frozen=True)

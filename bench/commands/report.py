@@ -76,7 +76,11 @@ def main(options: argparse.Namespace) -> int:
     (options.to / "report.html").write_text(page.render(sections, pictures))
     print(options.to / "report.html")
     if options.docs:
-        documents.write(sections, pictures)
+        try:
+            documents.write(sections, pictures)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
         print(documents.FIGURES, documents.README, sep="\n")
     return 0
 

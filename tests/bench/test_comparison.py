@@ -183,7 +183,7 @@ def test_nothing_could_be_measured() -> None:
 
 def test_charts_have_the_best_on_top_and_ours_marked(filled: Comparison) -> None:
     lead, hello = filled.charts()
-    assert [(bar.label, bar.text) for bar in lead.bars] == [("hello  vs bjoern", "1.50 x")]
+    assert [(bar.label, bar.text) for bar in lead.bars] == [("hello : bjoern", "1.50 x")]
     assert [bar.label for bar in hello.bars] == ["limit", "fastwsgi", "bjoern", "granian"]
     assert [bar.label for bar in hello.bars if bar.ours] == ["fastwsgi"]
     assert (hello.bars[1].least, hello.bars[1].most) == (40_000, 90_000)
