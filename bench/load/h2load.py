@@ -25,6 +25,8 @@ def run(
     """One h2load with a thread for each of `cpus`. Raises LoadError."""
     if len(workload.requests) > 1:
         raise LoadError("h2load cannot change the fields of its requests")
+    if workload.closes:
+        raise LoadError("h2load opens no connection for each request")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         log = Path(name, "log")
         words = command(port, workload, connections, seconds, min(len(cpus), connections), log)

@@ -31,9 +31,12 @@ def test_a_request_is_taken_apart(tmp_path: Path) -> None:
     assert len((tmp_path / "body").read_bytes()) == 1024
 
 
-def test_changing_requests_are_too_much_for_it() -> None:
-    with pytest.raises(LoadError, match="cannot change"):
-        h2load.run(1, workloads.find("browser"), 1, 1)
+@pytest.mark.parametrize(
+    ("name", "message"), [("browser", "cannot change"), ("close", "no connection for each")]
+)
+def test_what_it_cannot_ask_is_said(name: str, message: str) -> None:
+    with pytest.raises(LoadError, match=message):
+        h2load.run(1, workloads.find(name), 1, 1)
 
 
 def test_h2load_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
