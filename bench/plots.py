@@ -20,6 +20,7 @@ WIDTH = 8.0  # inches
 ROW = 0.30  # inches that a bar has
 HEADING = 0.75  # inches above the bars
 BELOW = 0.12
+TITLE = 64  # characters of a title that fit in its full size
 LABELS = 0.26  # share of the width that the names have
 VALUES = 0.11  # and the figures
 
@@ -79,7 +80,13 @@ def empty_figure(chart: Chart, theme: Theme, height: float) -> tuple[Figure, Axe
     """A figure with title and subtitle, and the axes below them."""
     figure = require().figure.Figure((WIDTH, height))
     figure.text(
-        0.012, 1 - 0.12 / height, chart.title, va="top", size=12, weight="bold", color=theme.ink
+        0.012,
+        1 - 0.12 / height,
+        chart.title,
+        va="top",
+        size=min(12, 12 * TITLE / len(chart.title)),
+        weight="bold",
+        color=theme.ink,
     )
     figure.text(0.012, 1 - 0.40 / height, chart.about, va="top", size=8.5, color=theme.faint)
     bottom, top = BELOW / height, 1 - HEADING / height

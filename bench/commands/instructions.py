@@ -97,9 +97,14 @@ def chart(record: Record, workload: str) -> Bars:
     for server in record.servers:
         if value := record.median(server, workload, "instructions"):
             found.append(Bar(server, value, f"{value:,.0f}", ours=find(server).ours))
-    title = f"User-space instructions per request: {workloads.find(workload).about}"
+    title = f"User-space instructions per request: {workload}"
     found.sort(key=lambda bar: bar.value)
-    return Bars(f"instructions-{workload}", title, "less is better", found)
+    return Bars(
+        f"instructions-{workload}",
+        title,
+        f"{workloads.find(workload).about}; less is better",
+        found,
+    )
 
 
 def faults(record: Record) -> list[str]:

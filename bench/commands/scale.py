@@ -106,7 +106,7 @@ def chart(record: Record, workload: str) -> Bars:
             ours = find(server).ours
             found.append(Bar(server, gain.median, text, gain.least, gain.most, ours))
     found.sort(key=lambda bar: -bar.value)
-    title = f"Two workers to one: {workloads.find(workload).about}"
+    title = f"Two workers to one: {workload}"
     about = "times the requests per second of one worker; median and range of the rounds"
     return Bars(f"scale-{workload}", title, about, found, reference=1.0)
 

@@ -132,9 +132,11 @@ def chart(record: Record, workload: str) -> Bars:
     for server in record.servers:
         if value := record.median(server, workload, "calls"):
             found.append(Bar(server, value, f"{value:.2f}", ours=find(server).ours))
-    title = f"System calls per request: {workloads.find(workload).about}"
+    title = f"System calls per request: {workload}"
     found.sort(key=lambda bar: bar.value)
-    return Bars(f"syscalls-{workload}", title, "less is better", found)
+    return Bars(
+        f"syscalls-{workload}", title, f"{workloads.find(workload).about}; less is better", found
+    )
 
 
 def faults(record: Record) -> list[str]:
