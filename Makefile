@@ -7,8 +7,11 @@ SOURCES := pyproject.toml setup.py $(wildcard fastwsgi/*.pyx fastwsgi/*.pxd)
 MODULES := $(basename $(wildcard fastwsgi/*.pyx))
 TESTED := $(VENV)/.tested
 LINTED := $(VENV)/.linted
+BENCHED := $(VENV)/.benched
 
-.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked leaks fuzz bench-parser bench bench-idle bench-start bench-peers bench-locust dist clean
+.PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked \
+	leaks fuzz bench bench-peers bench-micro bench-parser bench-locust bench-scale bench-instructions bench-syscalls bench-connections \
+	bench-start bench-soak bench-report dist clean
 
 build: $(TESTED)
 
@@ -90,24 +93,22 @@ conformance: build
 fuzz: build
 	$(BIN)/python -m tests.fuzz $(addprefix --seconds ,$(SECONDS)) $(addprefix --target ,$(TARGET)) $(OPTIONS)
 
-bench: build
-	$(BIN)/python bench/compare.py $(OPTIONS)
+# make bench OPTIONS='--rounds 3 --servers fastwsgi bjoern'; the page stands in build/bench/report afterwards.
+bench: $(BENCHED)
+	$(BIN)/python -m bench compare $(OPTIONS)
+	$(BIN)/python -m bench report
 
-bench-idle: build
-	$(BIN)/python bench/idle.py $(OPTIONS)
-
-bench-parser: build
-	$(BIN)/python bench/parser.py $(OPTIONS)
-
-bench-start: build
-	$(BIN)/python bench/start.py $(OPTIONS)
-
+# The other servers, into an environment of their own.
 bench-peers: build
-	$(BIN)/python bench/peers.py
+	$(BIN)/python -m bench peers $(OPTIONS)
 
-bench-locust: build
-	$(BIN)/pip install --quiet 'locust>=2.30'
-	$(BIN)/python bench/run_locust.py $(OPTIONS)
+# make bench-locust, bench-instructions, bench-connections …: the other sub-commands
+bench-parser bench-locust bench-scale bench-instructions bench-syscalls bench-connections bench-start bench-soak bench-report: bench-%: $(BENCHED)
+	$(BIN)/python -m bench $* $(OPTIONS)
+
+# Parser, environ and writer by themselves, timed by pytest-benchmark.
+bench-micro: $(BENCHED)
+	$(BIN)/pytest -p no:cacheprovider $(OPTIONS) bench/micro
 
 dist: build
 	$(BIN)/python -m build
@@ -123,6 +124,10 @@ $(TESTED): $(SOURCES) | $(BIN)/python
 
 $(LINTED): $(SOURCES) | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[test,dev]'
+	touch $@ $(TESTED)
+
+$(BENCHED): $(SOURCES) | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[test,bench]'
 	touch $@ $(TESTED)
 
 $(BIN)/python:

@@ -1,6 +1,7 @@
 """Users of the shop as they come: they log in by its form, browse, sometimes upload or download.
 
-Run by `make bench-locust` (bench/run_locust.py); by hand: `locust -f bench/locustfile.py -H URL`.
+Run by `python -m bench locust`; by hand, in the root of the repository:
+`PYTHONPATH=. locust -f bench/locustfile.py -H URL`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import random
 
 from locust import FastHttpUser, between, task
-from shop import DOWNLOAD, ITEMS, PER_PAGE
+
+from bench.served.shop import DOWNLOAD, ITEMS, PER_PAGE, STYLE
 
 NUMBERS = itertools.count(1)
 
@@ -47,10 +49,14 @@ class Visitor(FastHttpUser):
         text = f"{self.name}, this is number {number}.".encode()
         self.expect(f"/items/{number}", "/items/N", text)
 
+    @task(10)
+    def style(self) -> None:
+        self.expect("/static/shop.css", "/static/shop.css", STYLE)
+
     @task(2)
     def upload(self) -> None:
         data = os.urandom(random.randint(1_000, 200_000))
-        with self.client.post("/upload", data=data, catch_response=True) as answer:
+        with self.client.post("/upload", data=data, catch_response=True) as answer:  # type: ignore[arg-type]
             if answer.content != hashlib.sha256(data).hexdigest().encode():
                 answer.failure(f"{answer.status_code}: another content arrived")
 

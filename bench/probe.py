@@ -6,10 +6,11 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from answer import Answer, MalformedAnswerError, take_answer
-from workloads import Workload
+from bench.answer import Answer, MalformedAnswerError, take_answer
+from bench.workloads import Workload
 
 TIMEOUT = 5.0  # seconds that a server may be silent
+IDLE = 1.0  # seconds that it may take while another connection is kept
 
 
 class ProbeError(Exception):
@@ -24,13 +25,16 @@ class Finding:
     """Whether the connection stays open after an answer."""
     streams: bool
     """Whether a piece is sent before the application makes the next, as PEP 3333 demands."""
+    attends: bool = True
+    """Whether others are answered while a connection is kept and idle."""
 
 
 def probe(port: int, workload: Workload) -> Finding:
     """Sends the workload's first payloads and verifies every answer. Raises ProbeError."""
     try:
         keeps_alive = converse(port, workload)
-        return Finding(keeps_alive, not workload.paused or streams(port, workload))
+        streaming = not workload.paused or streams(port, workload)
+        return Finding(keeps_alive, streaming, not keeps_alive or attends(port, workload))
     except (OSError, MalformedAnswerError) as error:
         raise ProbeError(str(error)) from error
 
@@ -48,7 +52,22 @@ def connect(port: int, workload: Workload) -> socket.socket:
 def converse(port: int, workload: Workload) -> bool:
     """Sends some payloads one after another; False when the server ends the connection."""
     with connect(port, workload) as client:
-        return all(exchange(client, payload, workload) for payload in workload.payloads[:2] * 2)
+        kept = all(exchange(client, payload, workload) for payload in workload.payloads[:2] * 2)
+        return kept or workload.closes
+
+
+def attends(port: int, workload: Workload) -> bool:
+    """Whether a second client gets its answer while the first one, which had its own, stays."""
+    payload = workload.payloads[0]
+    with connect(port, workload) as kept:
+        exchange(kept, payload, workload)
+        with connect(port, workload) as other:
+            other.settimeout(IDLE)
+            other.sendall(payload)
+            try:
+                return bool(other.recv(1))
+            except TimeoutError:
+                return False
 
 
 def streams(port: int, workload: Workload) -> bool:
@@ -96,7 +115,7 @@ def read_answers(client: socket.socket, workload: Workload) -> bool:
 def verify(answer: Answer, workload: Workload) -> None:
     if answer.status != 200:
         raise ProbeError(f"status {answer.status}")
-    if answer.body != workload.body:
+    if not workload.accepts(answer.body):
         raise ProbeError(
             f"wrong body: {len(answer.body)} bytes {answer.body[:32]!r}, "
             f"expected {len(workload.body)} bytes"

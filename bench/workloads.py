@@ -1,7 +1,7 @@
 """What is asked of which servers: a row for each workload, with the raw bytes that a client sends.
 
-The same bytes go to the correctness probe, to wrk (through replay.lua) and to the bundled load
-generator, so all three ask the same thing.
+The same bytes go to the correctness probe, to wrk (through replay.lua), to the bundled load
+generator and, taken apart, to h2load, so all of them ask the same thing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import apps
-import servers
-from servers import Server
+from bench import servers
+from bench.served import apps
+from bench.servers import Server
 
 HOST = b"Host: bench.example\r\n"
+LOCAL = b"Host: 127.0.0.1\r\n"  # the only one that the Django example answers to
 RING = 1024  # different requests before the first comes again
 
 
@@ -25,11 +26,18 @@ class Workload:
     requests: tuple[bytes, ...]
     """Raw requests, sent in turn."""
     body: bytes
-    """The body of every right answer."""
+    """The body of every right answer, or where `whole` is not set what it has to contain."""
+    whole: bool = True
     depth: int = 1
     """Requests sent at once on one connection."""
     fits_limit: bool = False
     """Whether limit.c, which knows only the hello answer, can take part."""
+    module: str = "apps"
+    """Where the servers find the application."""
+    connections: int = 0
+    """Connections that ask at the same time; 0 where a run decides."""
+    closes: bool = False
+    """Whether the client wants the connection closed after each answer."""
     model: str = "inline"
     """The execution model whose servers take part."""
     beside: tuple[str, ...] = ()
@@ -61,12 +69,16 @@ class Workload:
     @property
     def subject(self) -> str:
         """The row of fastwsgi that is compared with the others."""
-        ours = (server for server in servers.TABLE if server.name.startswith("fastwsgi"))
+        ours = (server for server in servers.TABLE if server.ours)
         return next(server.name for server in ours if server.model == self.model)
 
+    def accepts(self, body: bytes) -> bool:
+        """Whether an answer's body is right."""
+        return body == self.body if self.whole else self.body in body
 
-def get(path: str) -> bytes:
-    return b"GET %s HTTP/1.1\r\n%s\r\n" % (path.encode(), HOST)
+
+def get(path: str, fields: bytes = HOST) -> bytes:
+    return b"GET %s HTTP/1.1\r\n%s\r\n" % (path.encode(), fields)
 
 
 def browser_get(number: int) -> bytes:
@@ -102,6 +114,29 @@ def post(length: int) -> bytes:
 TABLE = (
     Workload("hello", "bare GET, answer with a length", (get("/"),), apps.HELLO, fits_limit=True),
     Workload(
+        "hello-1",
+        "bare GET on one connection, the next when the last is answered",
+        (get("/"),),
+        apps.HELLO,
+        connections=1,
+        fits_limit=True,
+    ),
+    Workload(
+        "hello-1000",
+        "bare GET on a thousand connections",
+        (get("/"),),
+        apps.HELLO,
+        connections=1000,
+        fits_limit=True,
+    ),
+    Workload(
+        "close",
+        "bare GET, a connection for each",
+        (get("/", HOST + b"Connection: close\r\n"),),
+        apps.HELLO,
+        closes=True,
+    ),
+    Workload(
         "browser",
         "GET with twelve browser fields; path and cookie change with every request",
         tuple(browser_get(number) for number in range(10_000, 10_000 + RING)),
@@ -124,13 +159,36 @@ TABLE = (
         fits_limit=True,
     ),
     Workload("post", "POST of 1 KiB of JSON", (post(1024),), b"1024"),
+    Workload("upload1m", "POST of 1 MiB", (post(apps.MEBIBYTE),), b"%d" % apps.MEBIBYTE),
     Workload("body64k", "answer of 64 KiB with a length", (get("/page"),), apps.PAGE),
+    Workload(
+        "download1m",
+        "file of 1 MiB",
+        (get("/download"),),
+        apps.PAGE * (apps.MEBIBYTE // len(apps.PAGE)),
+    ),
     Workload(
         "generator",
         "answer generated in eight pieces, sent chunked",
         (get("/generated"),),
         apps.CHUNK * apps.CHUNKS,
         paused=get("/paused"),
+    ),
+    Workload(
+        "flask",
+        "page of a Flask application: template and signed session cookie",
+        (get("/", LOCAL),),
+        b"Hello, stranger!",
+        whole=False,
+        module="flask_page",
+    ),
+    Workload(
+        "django",
+        "page of a Django application: its form to log in",
+        (get("/admin/login/", LOCAL),),
+        b'name="csrfmiddlewaretoken"',
+        whole=False,
+        module="django_page",
     ),
     Workload(
         "threads-hello",

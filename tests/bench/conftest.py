@@ -1,4 +1,4 @@
-"""The harness is a folder of scripts, not a package: its modules are imported from there."""
+"""Servers to be measured: stand-ins in Python, and the limit; and runs of sub-commands."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-
-from servers import Programs, Running, find, free_port
+from bench.__main__ import make_parser
+from bench.machine import Cores
+from bench.programs import Programs
+from bench.run import Run, new_record
+from bench.running import Running, free_port
+from bench.servers import find
 
 Answering = Callable[..., int]
+MakeRun = Callable[..., Run]
 
 
 @pytest.fixture
@@ -60,6 +64,17 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     )
     chosen.compile_limit()
     return chosen
+
+
+@pytest.fixture
+def make_run(programs: Programs, tmp_path: Path) -> MakeRun:
+    """`make_run("compare", "--rounds", "1")`: what the sub-command measures with; no peers are installed."""
+
+    def make(name: str, *words: str) -> Run:
+        options = make_parser().parse_args([name, *words, "--json", str(tmp_path / "found.json")])
+        return Run(options, new_record(name, options), programs, Cores.here())
+
+    return make
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from answer import MalformedAnswerError, take_answer
+
+from bench.answer import MalformedAnswerError, take_answer
 
 SIZED = b"HTTP/1.1 200 OK\r\nServer: a\r\ncontent-LENGTH: 5\r\n\r\nhello"
 CHUNKED = (

@@ -6,27 +6,29 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import compare
 import pytest
-import servers
-import workloads
-from compare import Comparison, Cores
-from load import LoadError, Outcome
-from servers import Programs
-from workloads import Workload
 
-SCRIPT = compare.__file__
+from bench import servers, workloads
+from bench.__main__ import make_parser
+from bench.commands import compare
+from bench.comparison import Comparison, efficiency
+from bench.load import LoadError, Outcome, generators, python
+from bench.machine import Cores
+from bench.programs import ROOT
+from bench.run import Run
+from bench.running import Running
+from bench.workloads import Workload
+
+MakeRun = Callable[..., Run]
+SHORT = ("--rounds", "2", "--seconds", "1", "--connections", "2", "--load", "python")
 
 
-def arguments(*words: str) -> list[str]:
-    return ["--rounds", "2", "--seconds", "1", "--connections", "2", "--load", "python", *words]
-
-
-def comparison(programs: Programs, *words: str) -> Comparison:
-    return compare.build(compare.parse_arguments(arguments(*words)), programs)
+def rows(run: Run, workload: str = "hello") -> dict[str, tuple[str, ...]]:
+    return {row[0]: row for row in Comparison(run.record).rows(workload)}
 
 
 @pytest.mark.parametrize(
@@ -41,23 +43,23 @@ def comparison(programs: Programs, *words: str) -> Comparison:
 )
 def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
-        compare.parse_arguments(words)
+        make_parser().parse_args(["compare", *words])
     assert ending.value.code == 2
     assert words[0] in capsys.readouterr().err
 
 
-def test_defaults_are_everything(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wrk.present", lambda: False)
-    chosen = compare.build(compare.parse_arguments([]), programs)
-    assert tuple(server.name for server in chosen.servers) == servers.NAMES
-    assert tuple(workload.name for workload in chosen.workloads) == workloads.NAMES
-    assert chosen.generate is compare.load.run
+def test_defaults_are_everything() -> None:
+    options = make_parser().parse_args(["compare"])
+    assert tuple(options.servers) == servers.NAMES
+    assert tuple(options.workloads) == workloads.NAMES
+    assert options.load in generators.TABLE
 
 
 def test_cores() -> None:
     assert Cores.split((3, 1, 2)) == Cores((1,), (2, 3))
+    assert Cores.split((3, 1, 2), workers=2) == Cores((1, 2), (3,))
     assert Cores.split((1,)) == Cores((), ())
-    assert "together" in str(Cores.split((1,)))
+    assert "share" in str(Cores.split((1,)))
 
 
 def test_orders_rotate() -> None:
@@ -70,62 +72,70 @@ def test_orders_rotate() -> None:
     assert compare.rotated("", 1) == []
 
 
-def test_a_missing_peer_is_a_row(programs: Programs) -> None:
+def test_a_missing_peer_is_a_row(make_run: MakeRun) -> None:
     """A real, short run: the limit is measured, the peer's environment does not exist."""
-    run = comparison(programs, "--servers", "limit", "bjoern", "--workloads", "hello", "post")
-    run.run()
-    rows = {row[0]: row for row in run.report.rows("hello")}
-    assert rows["bjoern"][-1] == "not installed: run `make bench-peers`"
-    assert len(run.report.of("limit", "hello")) == 2
-    assert all(measured.efficiency > 0 for measured in run.report.measurements)
-    assert run.report.rows("post")[0][-1] == "knows only the hello answer"
-
-
-def test_a_server_that_does_not_start_is_a_row(tmp_path: Path, programs: Programs) -> None:
-    broken = Programs(tmp_path / "absent", programs.peers, programs.limit)
-    run = comparison(broken, "--servers", "fastwsgi", "--workloads", "hello")
-    run.run()
-    assert run.report.rows("hello")[0][-1] == "does not start: No such file or directory"
-
-
-def test_a_workload_goes_to_the_servers_of_its_model(programs: Programs) -> None:
-    """A real, short run: both rows of fastwsgi, where they take part."""
-    run = comparison(
-        programs,
-        *("--servers", "fastwsgi", "fastwsgi-threads", "bjoern"),
-        *("--workloads", "threads-hello", "threads-sleep10", "--rounds", "1"),
+    run = make_run(
+        "compare", *SHORT, "--servers", "limit", "bjoern", "--workloads", "hello", "post"
     )
-    assert [server.name for server in run.servers] == ["fastwsgi", "fastwsgi-threads"]
-    run.run()
-    found = {(measured.server, measured.workload) for measured in run.report.measurements}
+    compare.measure(run)
+    assert rows(run)["bjoern"][-1] == "not installed: run `make bench-peers`"
+    assert rows(run, "post")["limit"][-1] == "knows only the hello answer"
+    measured = run.record.of("limit", "hello")
+    assert len(measured) == 2
+    assert all(efficiency(m) > 0 and m["memory"] > 0 for m in measured)
+
+
+def test_a_server_that_does_not_start_is_a_row(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("compare", *SHORT, "--servers", "fastwsgi", "--workloads", "hello")
+    run.programs = replace(run.programs, python=tmp_path / "absent")
+    compare.measure(run)
+    assert rows(run)["fastwsgi"][-1] == "does not start: No such file or directory"
+
+
+def test_a_workload_goes_to_the_servers_of_its_model(make_run: MakeRun) -> None:
+    """A real, short run: both rows of fastwsgi, where they take part, and another application."""
+    run = make_run(
+        "compare",
+        *(*SHORT, "--servers", "fastwsgi", "fastwsgi-threads", "fastwsgi-gevent"),
+        *("--workloads", "threads-hello", "threads-sleep10", "flask", "--rounds", "1"),
+    )
+    compare.measure(run)
+    found = {(measured.server, measured.workload) for measured in run.record.measurements}
     assert found == {
         ("fastwsgi", "threads-hello"),
         ("fastwsgi-threads", "threads-hello"),
         ("fastwsgi-threads", "threads-sleep10"),
+        ("fastwsgi", "flask"),
     }
+    assert run.record.servers == ["fastwsgi", "fastwsgi-threads"]
 
 
-def test_a_missing_load_generator_is_a_row(programs: Programs) -> None:
+def test_a_missing_load_generator_is_a_row(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def generate(*anything: object) -> Outcome:
         raise LoadError("wrk is not installed")
 
-    run = comparison(programs, "--servers", "limit", "--workloads", "hello")
-    run.generate = generate
-    run.run()
-    assert run.report.rows("hello")[0][-1] == "wrk is not installed"
+    run = make_run("compare", *SHORT, "--servers", "limit", "--workloads", "hello")
+    monkeypatch.setitem(generators.TABLE, "python", generate)
+    compare.measure(run)
+    assert rows(run)["limit"][-1] == "wrk is not installed"
 
 
-def test_wrong_answers_are_a_row(programs: Programs) -> None:
+def test_wrong_answers_are_a_row(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit takes everything that ends in CRLF CRLF for one hello."""
-    run = comparison(programs, "--servers", "limit", "--workloads", "hello")
-    (hello,) = run.workloads
-    run.workloads = [Workload("hello", hello.about, hello.requests, b"Goodbye", fits_limit=True)]
-    run.run()
-    assert "wrong body" in run.report.rows("hello")[0][-1]
-    assert not run.report.measurements
+    hello = workloads.find("hello")
+    other = Workload("hello", hello.about, hello.requests, b"Goodbye", fits_limit=True)
+    monkeypatch.setattr(workloads, "TABLE", (other,))
+    run = make_run("compare", *SHORT, "--servers", "limit", "--workloads", "hello")
+    compare.measure(run)
+    assert "wrong body" in rows(run)["limit"][-1]
+    assert not run.record.measurements
 
 
-def test_an_interrupted_run_keeps_what_was_measured(programs: Programs) -> None:
+def test_an_interrupted_run_keeps_what_was_measured(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[int] = []
 
     def generate(
@@ -134,16 +144,18 @@ def test_an_interrupted_run_keeps_what_was_measured(programs: Programs) -> None:
         calls.append(port)
         if len(calls) == 3:  # the warm-up, the first round, and then
             raise KeyboardInterrupt
-        compare.load.generate(port, workload, connections, 0.1)
+        python.generate(port, workload, connections, 0.1)
         return Outcome(100, 1.0, 0.001, 0.002, 0)
 
-    run = comparison(programs, "--servers", "limit", "--workloads", "hello", "browser")
-    run.generate = generate
+    monkeypatch.setitem(generators.TABLE, "python", generate)
+    run = make_run("compare", *SHORT, "--servers", "limit", "--workloads", "hello", "browser")
     with pytest.raises(KeyboardInterrupt):
-        run.run()
-    assert [measured.workload for measured in run.report.measurements] == ["hello"]
+        compare.measure(run)
+    assert [measured.workload for measured in run.record.measurements] == ["hello"]
+    assert run.record.path is not None
+    assert len(json.loads(run.record.path.read_text())["measurements"]) == 1
     with pytest.raises(servers.ServerError, match="accepts nothing"):
-        servers.Running("absent", [sys.executable, "-c", "input()"], calls[0], patience=0)
+        Running("absent", [sys.executable, "-c", "input()"], calls[0], patience=0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -152,18 +164,25 @@ def test_an_interrupted_process_reports_and_leaves_none_behind(
 ) -> None:
     mark = f"BENCH_MARK={uuid.uuid4().hex}"
     document = tmp_path / "found.json"
-    words = ["--servers", "limit", "--workloads", "hello", "--rounds", "50", "--json", document]
-    command = [sys.executable, SCRIPT, *arguments(*map(str, words))]
+    words = ["--servers", "limit", "--workloads", "hello", "--json", str(document)]
+    command = [sys.executable, "-m", "bench", "compare", *SHORT, "--rounds", "50", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict([mark.split("=")])}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         try:
             assert process.stderr is not None
             for line in process.stderr:
-                if "starting limit" in line and "round 2" in line:
+                if line.startswith("[1/50"):
                     break
             assert marked(mark)
+            # What was measured is on disk before the run is over.
+            assert len(json.loads(document.read_text())["measurements"]) == 1
             process.send_signal(number)
             output, _ = process.communicate(timeout=30)
         finally:
@@ -171,7 +190,9 @@ def test_an_interrupted_process_reports_and_leaves_none_behind(
     assert process.returncode == 130
     assert "INTERRUPTED" in output
     assert "\nlimit  " in output
-    assert len(json.loads(document.read_text())["measurements"]) == 1
+    found = json.loads(document.read_text())
+    assert found["interrupted"]
+    assert len(found["measurements"]) == 1
     assert marked(mark) == []
 
 

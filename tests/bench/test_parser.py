@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import parser as bench
 import pytest
+
+from bench.__main__ import main
+from bench.commands import parser as bench
 
 LINE = r"{}\s+\d+\.\d\d GB/s, at best \d+\.\d\d"
 
@@ -39,7 +41,7 @@ def test_a_line_for_each_variant(
 
     monkeypatch.setattr(bench, "compile_program", copy)  # which takes seconds
     monkeypatch.setattr(shutil, "which", lambda name: None)  # no callgrind, for the same reason
-    assert bench.main(["--rounds", "1", "--times", "1"]) == 0
+    assert main(["parser", "--rounds", "1", "--times", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for name, line in zip(bench.VARIANTS, lines, strict=True):
         assert re.fullmatch(LINE.format(name), line)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-import peers
 import pytest
-import servers
+
+from bench import servers
+from bench.__main__ import main
+from bench.commands import peers
 
 # Stands in for the environment's python: installs everything but bjoern.
 PIP = """#!/bin/sh
@@ -28,7 +30,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_peer_that_does_not_build_leaves_the_others(
     environment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert peers.main(["--environment", str(environment)]) == 0
+    assert main(["peers", "--environment", str(environment)]) == 0
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert rows.pop("bjoern") == "error: ev.h: No such file or directory"
     assert set(rows.values()) == {"installed"}
@@ -36,5 +38,8 @@ def test_a_peer_that_does_not_build_leaves_the_others(
 
 def test_every_measured_peer_is_installed() -> None:
     measured = [server for server in servers.TABLE if server.peer]
-    needed = {server.package for server in measured} | {server.module for server in measured}
-    assert needed - {""} == set(peers.requirements())
+    needed = {package for server in measured for package in server.packages}
+    needed |= {server.module for server in measured} - {""}
+    frameworks = {f"{name}=={peers.installed(name)}" for name in peers.FRAMEWORKS}
+    listed = {name.removesuffix("[standard]") for name in peers.requirements()}
+    assert listed == needed | frameworks

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-import workloads
-from probe import Finding, ProbeError, probe, streams
+
+from bench import workloads
+from bench.probe import Finding, ProbeError, probe, streams
+from bench.running import Running
 
 Answering = Callable[..., int]
 HELLO = workloads.find("hello")
@@ -13,8 +16,27 @@ GENERATOR = workloads.find("generator")
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in looks at no second client while it has one."""
+    monkeypatch.setattr("bench.probe.IDLE", 0.1)
+
+
 def test_right_answers_on_one_connection(answering: Answering) -> None:
-    assert probe(answering(RIGHT, RIGHT), HELLO) == Finding(keeps_alive=True, streams=True)
+    assert probe(answering(*[RIGHT] * 4), HELLO) == Finding(
+        keeps_alive=True, streams=True, attends=False
+    )
+
+
+def test_who_looks_at_all_connections_attends(limit: Running) -> None:
+    assert probe(limit.port, HELLO) == Finding(keeps_alive=True, streams=True, attends=True)
+
+
+def test_a_part_of_the_body_may_do(answering: Answering) -> None:
+    part = replace(HELLO, body=b"World", whole=False)
+    assert probe(answering(*[RIGHT] * 4), part).keeps_alive
+    with pytest.raises(ProbeError, match="wrong body"):
+        probe(answering(RIGHT), replace(part, body=b"world"))
 
 
 def test_announced_close_is_no_failure(answering: Answering) -> None:
@@ -23,7 +45,7 @@ def test_announced_close_is_no_failure(answering: Answering) -> None:
 
 
 def test_pipelined_answers(answering: Answering) -> None:
-    assert probe(answering(RIGHT * 16, RIGHT * 16), PIPELINE).keeps_alive
+    assert probe(answering(*[RIGHT * 16] * 4), PIPELINE).keeps_alive
 
 
 @pytest.mark.parametrize("pieces", [1, 2])

@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import servers
-from servers import Programs, Running, Server, ServerError, free_port, pinned
+
+from bench import servers
+from bench.programs import Programs
+from bench.running import Running, free_port, pinned
+from bench.servers import Server, ServerError
 
 # Accepts on the port, with a child that burns CPU time and ignores SIGTERM.
 STUBBORN = """
@@ -63,6 +66,13 @@ def test_server_that_ends_tells_its_last_line(unused_port: int) -> None:
         Running("failing", [sys.executable, "-c", code], unused_port)
 
 
+def test_a_port_in_use_is_said_and_not_measured() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServerError, match=f"port {port} is in use by another process"):
+            Running("late", [sys.executable, "-c", "input()"], port)
+
+
 def test_server_that_cannot_be_executed(unused_port: int, tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="does not start: No such file"):
         Running("absent", [str(tmp_path / "absent")], unused_port)
@@ -92,9 +102,9 @@ def test_missing_peer(programs: Programs) -> None:
 
 def test_version_comes_from_the_peers_environment(programs: Programs) -> None:
     here = replace(programs, peers=Path(sys.executable))
-    assert here.version(Server("pytest", (), package="pytest")) == pytest.__version__
+    assert here.version(Server("pytest", (), packages=("pytest",))) == pytest.__version__
     with pytest.raises(ServerError, match="not installed"):
-        here.version(Server("absent", (), package="no-such-distribution"))
+        here.version(Server("absent", (), packages=("no-such-distribution",)))
 
 
 def test_a_missing_part_of_a_server(programs: Programs) -> None:

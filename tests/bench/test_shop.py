@@ -6,7 +6,8 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from shop import DOWNLOAD, Sessions, Shop
+
+from bench.served.shop import DOWNLOAD, Sessions, Shop
 
 Headers = dict[str, str]
 

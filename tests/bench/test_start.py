@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
 
 import pytest
-import start
-from start import Begun
+
+from bench.commands import start
+from bench.record import Record
+from bench.run import Run
+
+MakeRun = Callable[..., Run]
 
 
-@pytest.fixture(autouse=True)
-def _in_a_process_with_other_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "no_orphans", nullcontext)
+def record(ours: float, theirs: float) -> Record:
+    found = Record("start", {"servers": [start.OURS, start.MEASURE], "workloads": ["hello"]})
+    for number, speed in enumerate((1.0, 2.0, 1.0)):
+        found.add(start.OURS, "hello", number, answer=ours * speed, processor=0.05)
+        found.add(start.MEASURE, "hello", number, answer=theirs * speed, processor=0.1)
+    return found
 
 
-def test_both_are_started_and_told(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("gunicorn")
-    assert start.main(["--rounds", "1"]) in (0, 1)
-    ours, theirs, ratio = capsys.readouterr().out.splitlines()
-    assert ours.startswith("fastwsgi: ")
-    assert theirs.startswith("gunicorn: ")
-    assert float(ratio.rpartition(" ")[2]) > 0
+def test_a_start_is_measured(make_run: MakeRun) -> None:
+    run = make_run("start", "--rounds", "1", "--servers", "fastwsgi", "bjoern")
+    start.measure(run)
+    (measured,) = run.record.measurements
+    assert measured["processor"] > 0
+    assert 0 < measured["answer"] < 15
+    assert start.tables(run.record)[0].rows[1][-1] == "not installed: run `make bench-peers`"
+    assert start.faults(run.record) == []
 
 
-@pytest.mark.parametrize(("ours", "code"), [(0.1, 0), (0.3, 1)])
-def test_the_slower_one_fails(ours: float, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"fastwsgi": ours, "gunicorn": 0.2}
-    monkeypatch.setattr(start, "measure", lambda name: Begun(times[name], 0.0))
-    assert start.main(["--rounds", "3"]) == code
+@pytest.mark.parametrize(("ours", "slower"), [(0.1, False), (0.3, True)])
+def test_the_slower_one_fails(ours: float, slower: bool) -> None:
+    found = record(ours, 0.2)
+    assert bool(start.faults(found)) == slower
+    rows = start.tables(found)[0].rows
+    assert rows[0][1] == f"{ours * 1000:.0f} ({ours * 1000:.0f}-{ours * 2000:.0f})"
+    assert rows[1][3].startswith(f"{ours / 0.2:.2f} (")
 
 
-def test_who_does_not_listen_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(start, "START", 0.01)
-    assert start.main(["--rounds", "1"]) == 2
-    assert "accepts nothing" in capsys.readouterr().err
+def test_who_does_not_listen_is_a_row(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run.start, "__kwdefaults__", {**Run.start.__kwdefaults__, "patience": 0.01})
+    run = make_run("start", "--rounds", "1", "--servers", "fastwsgi")
+    start.measure(run)
+    (fault,) = start.faults(run.record)
+    assert "accepts nothing" in fault

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-import apps
 import pytest
-import servers
-import workloads
+
+from bench import servers, workloads
+from bench.running import SERVED
+from bench.served import apps
+from tests.conftest import Serve
 
 
 def test_browser_requests_have_twelve_fields_and_change_path_and_cookie() -> None:
@@ -45,7 +47,7 @@ def test_whom_fastwsgi_is_wanted_to_reach_takes_part() -> None:
         assert set(workload.beside) <= names
 
 
-@pytest.mark.parametrize("name", workloads.NAMES)
+@pytest.mark.parametrize("name", [w.name for w in workloads.TABLE if w.module == "apps"])
 def test_application_gives_the_expected_body(name: str) -> None:
     workload = workloads.find(name)
     head, _, body = workload.requests[0].partition(b"\r\n\r\n")
@@ -56,8 +58,21 @@ def test_application_gives_the_expected_body(name: str) -> None:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": Body(body),
     }
-    answer = b"".join(apps.app(environ, lambda status, headers: statuses.append(status)))
+    returned = apps.app(environ, lambda status, headers: statuses.append(status))
+    answer = b"".join(returned)
+    if hasattr(returned, "close"):
+        returned.close()
     assert (statuses, answer) == (["200 OK"], workload.body)
+
+
+@pytest.mark.parametrize("name", [w.name for w in workloads.TABLE if w.module != "apps"])
+def test_page_of_a_framework_has_what_is_expected(name: str, serve: Serve) -> None:
+    workload = workloads.find(name)
+    server = serve(f"{workload.module}:app", "-b", "127.0.0.1:0", cwd=SERVED)
+    target = workload.requests[0].split()[1].decode()
+    status, body = server.get(target)
+    assert status == 200
+    assert workload.accepts(body)
 
 
 class Body:

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import servers
-import workloads
-import wrk
-from load import LoadError, Outcome
+
+from bench import workloads
+from bench.load import LoadError, Outcome, wrk
+from bench.running import Running
 
 OUTPUT = """Running 1s test @ http://127.0.0.1:40221/
   1 threads and 64 connections
@@ -45,7 +45,7 @@ def test_wrk_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 @pytest.mark.skipif(not wrk.present(), reason="wrk is not installed")
 @pytest.mark.parametrize("name", ["hello", "browser", "pipeline"])
-def test_wrk_against_the_limit(name: str, limit: servers.Running) -> None:
+def test_wrk_against_the_limit(name: str, limit: Running) -> None:
     outcome = wrk.run(limit.port, workloads.find(name), 8, 1)
     assert outcome.requests > 100
     assert outcome.errors == 0

@@ -1,13 +1,11 @@
 """The compared servers, started as the benchmark starts them, each with one worker and one thread."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "bench"))
-
-from servers import Programs, Running, ServerError, default_programs, find, free_port, printed  # noqa: E402
+from bench.programs import ROOT, Programs, default_programs, printed
+from bench.running import Running, free_port
+from bench.servers import ServerError, find
 
 APPLICATION = "tests.conformance.application"
 KNOWN_TO_GUNICORN = "import gunicorn.config as c; print(*c.make_settings())"
@@ -54,7 +52,7 @@ class Column:
         """Starts it. Raises ServerError."""
         port = free_port()
         row = find(self._tls if transport == "tls" else self.name)
-        command = [named(word) for word in self._programs.command(row, port)]
+        command = self._programs.command(row, port, APPLICATION)
         if transport == "tls" and not self._programs.certificate.exists():
             self._programs.make_certificate()
         if settings and (self.is_gunicorn or self.name == "fastwsgi"):
@@ -64,13 +62,6 @@ class Column:
             if "keepalive" in settings:  # the command line has one, and goes before the file
                 command += ["--keep-alive", str(settings["keepalive"])]
         return Running(self.name, command, port, environment={"PYTHONPATH": str(ROOT)})
-
-
-def named(word: str) -> str:
-    """A word of a command line, with this comparison's application in place of the benchmark's."""
-    return word.replace("apps:app", f"{APPLICATION}:app").replace(
-        "from apps import", f"from {APPLICATION} import"
-    )
 
 
 def columns() -> list[Column]:

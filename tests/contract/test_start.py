@@ -1,6 +1,6 @@
 """What a start takes, counted and not timed: modules and files, against gunicorn's on the same interpreter.
 
-`python bench/start.py` measures the time.
+`python -m bench start` measures the time.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
-import instructions
 import pytest
-import servers
-import workloads
-from probe import ProbeError
-from servers import Programs
+
+from bench import callgrind, servers, workloads
+from bench.probe import ProbeError
+from bench.programs import Programs
+from bench.servers import ServerError
 
 DUMP = """# callgrind format
 part: {part}
@@ -37,14 +35,14 @@ def test_counts_in_the_order_of_the_marks(tmp_path: Path) -> None:
         (tmp_path / f"out.7.{part}").write_text(text)
     end = DUMP.format(part=11, trigger="Program termination", total=1)
     (tmp_path / "out.7").write_text(end)
-    assert instructions.dumps(tmp_path) == [
+    assert callgrind.dumps(tmp_path) == [
         (900, tmp_path / "out.7.9"),
         (1000, tmp_path / "out.7.10"),
     ]
 
 
 def test_costs_of_callees_are_not_those_of_the_caller() -> None:
-    costs = instructions.self_costs(DUMP.splitlines())
+    costs = callgrind.self_costs(DUMP.splitlines())
     assert costs == {"recv": 125, "memcpy": 600}
 
 
@@ -60,17 +58,7 @@ def test_a_connection_that_ends_is_an_error() -> None:
             return head + b"Hello, World!"
 
     with pytest.raises(ProbeError, match="does not keep"):
-        instructions.ask([Closing()], workloads.find("hello"), 2)  # type: ignore[list-item]
-
-
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
-@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="no valgrind over ASan")
-def test_figures_of_fastwsgi(programs: Programs) -> None:
-    chosen = [workloads.find("hello"), workloads.find("browser")]
-    server = servers.find("fastwsgi")
-    hello, browser = instructions.count(server, programs, chosen, requests=100, functions=3)
-    assert 1_000 < hello.instructions < browser.instructions
-    assert len(hello.functions) == 3
+        callgrind.ask([Closing()], workloads.find("hello"), 2)  # type: ignore[list-item]
 
 
 def test_all_connections_ask_before_the_first_answer_is_read() -> None:
@@ -85,13 +73,13 @@ def test_all_connections_ask_before_the_first_answer_is_read() -> None:
             return b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
 
     clients = [Answering(), Answering()]
-    assert instructions.ask(clients, workloads.find("hello"), 3) == 4  # type: ignore[arg-type]
+    assert callgrind.ask(clients, workloads.find("hello"), 3) == 4  # type: ignore[arg-type]
     assert said == ["asks", "asks", "hears", "hears"] * 2
 
 
 def test_without_valgrind(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert instructions.main([]) == 2
-    assert "valgrind is not installed" in capsys.readouterr().err
+    with pytest.raises(ServerError, match="valgrind is not installed"):
+        callgrind.count(servers.find("fastwsgi"), programs, [], requests=1, functions=0)

@@ -8,9 +8,11 @@ environments of their own.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from wsgiref.util import FileWrapper
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -21,6 +23,11 @@ PAGE = b"0123456789abcdef" * 4096
 CHUNK = b"A line of a generated page, written while it is sent.\n" * 16
 CHUNKS = 8
 PAUSE = 0.010  # seconds
+MEBIBYTE = 1 << 20
+# Without a name, so it goes with the process; opened anew by its descriptor.
+FILE = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
+FILE.write(PAGE * (MEBIBYTE // len(PAGE)))
+FILE.flush()
 
 
 def hello_without_length(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -56,6 +63,17 @@ def paused(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         yield piece
 
 
+def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A file of 1 MiB, which a server may hand to the kernel."""
+    file = open(f"/proc/self/fd/{FILE.fileno()}", "rb")  # noqa: SIM115 - the wrapper closes it
+    start_response(
+        "200 OK",
+        [("Content-Type", "application/octet-stream"), ("Content-Length", str(MEBIBYTE))],
+    )
+    wrapped: Iterable[bytes] = environ.get("wsgi.file_wrapper", FileWrapper)(file, 65536)
+    return wrapped
+
+
 def sleep(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """Hello from an application that waits, as for a database."""
     time.sleep(PAUSE)
@@ -75,6 +93,7 @@ ROUTES: dict[str, Application] = {
     "/post": post,
     "/page": page,
     "/generated": generated,
+    "/download": download,
     "/mark": mark,
     "/paused": paused,
     "/sleep": sleep,

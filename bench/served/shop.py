@@ -1,7 +1,8 @@
 """A small shop as a plain WSGI application: what the locust users visit.
 
-Login by form with a session cookie, a list, a detail page, an upload and a download. Everything is
-in memory and belongs to one worker process, so it is served with one worker. Standard library only.
+Login by form with a session cookie, a list, a detail page, an upload, a download and a style sheet
+from a file. Everything else is in memory and belongs to one worker process, so it is served with one
+worker. Standard library only.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import hashlib
 import html
 import re
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
+from wsgiref.util import FileWrapper
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -28,6 +31,12 @@ BLOCK = 16384
 DOWNLOAD = CATALOGUE * 32
 HTML = ("Content-Type", "text/html; charset=utf-8")
 SESSIONS_KEPT = 10_000
+OPEN_TO_ALL = ("/login", "/static/")
+STYLE = b"".join(b".item-%d { order: %d; }\n" % (number, number) for number in ITEMS)
+# Without a name, so it goes with the process; opened anew by its descriptor.
+STYLE_FILE = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
+STYLE_FILE.write(STYLE)
+STYLE_FILE.flush()
 
 
 class Sessions:
@@ -65,6 +74,7 @@ class Shop:
             ("GET", re.compile(r"/items/(\d+)"), self.show_item),
             ("POST", re.compile(r"/upload"), self.upload),
             ("GET", re.compile(r"/download"), self.download),
+            ("GET", re.compile(r"/static/shop\.css"), self.style),
         ]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Answer:
@@ -74,7 +84,7 @@ class Shop:
         ]
         if not matches:
             return refuse(start_response, "404 Not Found")
-        if not path.startswith("/login") and self.sessions.name(environ) is None:
+        if not path.startswith(OPEN_TO_ALL) and self.sessions.name(environ) is None:
             return redirect(start_response, "/login")
         for verb, act, found in matches:
             if verb == method:
@@ -133,6 +143,18 @@ class Shop:
             ],
         )
         return blocks(DOWNLOAD)
+
+    def style(self, environ: Environ, start_response: StartResponse) -> Answer:
+        """What a front end would serve: a file, by `wsgi.file_wrapper` where the server has one."""
+        headers = [
+            ("Content-Type", "text/css"),
+            ("Content-Length", str(len(STYLE))),
+            ("Cache-Control", "public, max-age=3600"),
+        ]
+        start_response("200 OK", headers)
+        file = open(f"/proc/self/fd/{STYLE_FILE.fileno()}", "rb")  # noqa: SIM115 - the wrapper closes it
+        wrapped: Answer = environ.get("wsgi.file_wrapper", FileWrapper)(file)
+        return wrapped
 
 
 def body(environ: Environ) -> bytes:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from load import GRACE, LoadError, Outcome
-from workloads import Workload
+from bench.load import GRACE, LoadError, Outcome
+from bench.workloads import Workload
 
 SCRIPT = Path(__file__).with_name("replay.lua")
 RESULT = re.compile(r"^result (\{.*\})$", re.MULTILINE)

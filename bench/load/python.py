@@ -1,7 +1,7 @@
 """The bundled load generator, for machines without wrk: raw sockets and epoll, a process a core.
 
-`python load.py PORT WORKLOAD --connections N --seconds S` is one such process; it prints one line
-of JSON. `run` starts them, waits and merges. A Python client cannot saturate a fast server: its
+`python -m bench.load.python PORT WORKLOAD --connections N --seconds S` is one such process; it prints
+one line of JSON. `run` starts them, waits and merges. A Python client cannot saturate a fast server: its
 requests per second say little, its requests per server CPU-second still hold.
 """
 
@@ -19,30 +19,15 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import workloads
-from answer import MalformedAnswerError, take_answer
-from probe import connect
-from workloads import Workload
+from bench import workloads
+from bench.answer import MalformedAnswerError, take_answer
+from bench.load import GRACE, LoadError, Outcome
+from bench.probe import connect
+from bench.programs import ROOT
+from bench.workloads import Workload
 
-GRACE = 15.0  # seconds that a generator may take beyond its time
 BUCKET = 1e-5  # seconds: the resolution of latencies
-
-
-class LoadError(Exception):
-    """The load could not be applied; the message says why."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a load saw. Times are seconds; latency is a whole payload's, None when not known."""
-
-    requests: int
-    seconds: float
-    p50: float | None
-    p99: float | None
-    errors: int
 
 
 @dataclass
@@ -75,6 +60,7 @@ class Client:
         self.received, self.unsent = bytearray(), b""
         self.waiting = 0
         self.started = 0.0
+        self.watched = 0  # the events that epoll looks for
 
     def connect(self) -> None:
         """Opens the connection, anew when it had one, and sends. Raises OSError."""
@@ -98,6 +84,11 @@ class Client:
             pass
         except OSError:
             self.unsent = b""  # the next recv tells what became of the connection
+
+    @property
+    def awaited(self) -> int:
+        """The events that it waits for: a large payload goes out bit by bit."""
+        return select.EPOLLIN | (select.EPOLLOUT if self.unsent else 0)
 
     def on_event(self) -> bool:
         """Reads what has come; False when the connection is over."""
@@ -147,7 +138,8 @@ def generate(port: int, workload: Workload, connections: int, seconds: float) ->
         def open_client(client: Client) -> None:
             client.connect()
             clients[client.socket.fileno()] = client
-            poller.register(client.socket, select.EPOLLIN)
+            client.watched = client.awaited
+            poller.register(client.socket, client.watched)
 
         def close_clients() -> None:
             for client in clients.values():
@@ -165,6 +157,9 @@ def generate(port: int, workload: Workload, connections: int, seconds: float) ->
                     del clients[fd]
                     client.socket.close()
                     open_client(client)
+                elif client.watched != client.awaited:
+                    client.watched = client.awaited
+                    poller.modify(fd, client.watched)
         tally.seconds = time.perf_counter() - begun
     return tally
 
@@ -179,13 +174,13 @@ def run(
         for share in filter(None, shares):
             process = subprocess.Popen(
                 [
-                    sys.executable,
-                    str(Path(__file__)),
+                    *(sys.executable, "-m", "bench.load.python"),
                     str(port),
                     workload.name,
                     f"--connections={share}",
                     f"--seconds={seconds}",
                 ],
+                cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

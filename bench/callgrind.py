@@ -3,38 +3,39 @@
 The server runs under valgrind and one keep-alive connection asks one request after another, or
 several ask at once and wait for all the answers. What is counted is everything, the application and
 all threads included, the kernel excluded. The application's route /mark calls getsid, at which
-callgrind writes the counts so far and begins anew; the counts between two marks, less those of a
-mark, are those of the requests.
+callgrind writes the counts so far and begins anew. Between two marks there are few requests or many;
+the difference of such windows has no mark in it. Of several windows the middle one is taken, as what
+happens once a second falls into one of them and not into all.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import socket
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import apps
-import servers
-import workloads
-from answer import MalformedAnswerError
-from probe import TIMEOUT, ProbeError, read_answers
-from servers import Programs, Running, Server, ServerError, free_port, no_orphans
-from workloads import Workload, get
+from bench.probe import TIMEOUT, ProbeError, read_answers
+from bench.programs import Programs
+from bench.running import Running, free_port
+from bench.served import apps
+from bench.servers import Server, ServerError
+from bench.workloads import Workload, get
 
+# The order of sets, and what malloc finds free: that would depend on the length of a path or a variable.
+FIXED = {
+    "PYTHONHASHSEED": "0",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000",
+}
+WINDOWS = 5  # of each kind; the middle one is taken
 WARM_UP = 200  # requests of each connection before the count begins
 PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
-MUST = {"hello": 9_000, "browser": 20_000}
 MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
-# Those that run /mark for a client without TLS.
-PYTHON = tuple(server.name for server in servers.TABLE[1:] if server.model != "tls")
 DUMPED = re.compile(r"^desc: Trigger: --dump-before=.*$", re.MULTILINE)
 PART = re.compile(r"^part: (\d+)$", re.MULTILINE)
 TOTAL = re.compile(r"^(?:totals|summary): (\d+)$", re.MULTILINE)
@@ -121,7 +122,12 @@ def count(
     functions: int,
     connections: int = 1,
 ) -> list[Figure]:
-    """Raises ServerError, ProbeError, MalformedAnswerError, OSError."""
+    """Raises ServerError, also without valgrind, ProbeError, MalformedAnswerError, OSError."""
+    if shutil.which("valgrind") is None:
+        raise ServerError("valgrind is not installed (Debian: valgrind)")
+    step = connections * max(workload.depth for workload in chosen)
+    few = step * max(1, requests // WINDOWS // 4 // step)
+    many = few + step * max(1, requests // WINDOWS // step)
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -129,87 +135,33 @@ def count(
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out.%p"),
             *("--quiet", "--dump-before=getsid", *programs.command(server, port)),
         ]
-        fixed = {"PYTHONHASHSEED": "0"}
-        with Running(server.name, command, port, environment=fixed, patience=PATIENCE):
-            asked = []
+        with Running(server.name, command, port, environment=FIXED, patience=PATIENCE):
             for workload in chosen:
                 with ExitStack() as stack:
                     clients = connect(port, connections, stack)
                     ask(clients, workload, WARM_UP * connections)
-                    ask(clients[:1], MARK, 2)
-                    asked.append(ask(clients, workload, requests))
                     ask(clients[:1], MARK, 1)
+                    for number in (few, many) * WINDOWS:
+                        ask(clients, workload, number)
+                        ask(clients[:1], MARK, 1)
         written = dumps(folder)
-        if len(written) != 3 * len(chosen):
-            raise ServerError(f"callgrind wrote {len(written)} counts of {3 * len(chosen)}")
-        figures = []
-        for place, workload in enumerate(chosen):
-            (mark, _), (total, path) = written[3 * place + 1 : 3 * place + 3]
-            costs = most_expensive(path, functions, asked[place])
-            figures.append(Figure(workload.name, (total - mark) / asked[place], costs))
-        return figures
+        each = 1 + 2 * WINDOWS
+        if len(written) != each * len(chosen):
+            raise ServerError(f"callgrind wrote {len(written)} counts")
+        return [
+            figure_of(workload, written[each * place + 1 :][: 2 * WINDOWS], few, many, functions)
+            for place, workload in enumerate(chosen)
+        ]
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Count instructions per request by callgrind.")
-    parser.add_argument("--servers", nargs="+", choices=PYTHON, default=["fastwsgi"])
-    parser.add_argument(
-        "--workloads", nargs="+", choices=workloads.NAMES, default=["hello", "browser"]
-    )
-    parser.add_argument("--requests", type=int, default=500, metavar="N")
-    parser.add_argument(
-        "--connections", type=int, default=1, metavar="N", help="that ask at the same time (1)"
-    )
-    parser.add_argument(
-        "--functions", type=int, default=0, metavar="N", help="print the N most expensive too"
-    )
-    parser.add_argument("--gate", action="store_true", help="fail when fastwsgi exceeds its budget")
-    parser.add_argument("--peers", type=Path, metavar="DIR", help="the peers' environment")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse_arguments(arguments)
-    if shutil.which("valgrind") is None:
-        print("valgrind is not installed (Debian: valgrind)", file=sys.stderr)
-        return 2
-    programs = servers.default_programs()
-    if options.peers:
-        programs = replace(programs, peers=options.peers / "bin" / "python")
-    try:
-        with no_orphans():
-            bad = [name for name in options.servers if not report(name, programs, options)]
-    except KeyboardInterrupt:
-        return 130
-    return int(options.gate and bool(bad))
-
-
-def report(name: str, programs: Programs, options: argparse.Namespace) -> bool:
-    """Counts for one server and prints; False when that fails or a budget is exceeded."""
-    chosen = [workloads.find(workload) for workload in options.workloads]
-    try:
-        figures = count(
-            servers.find(name),
-            programs,
-            chosen,
-            requests=options.requests,
-            functions=options.functions,
-            connections=options.connections,
-        )
-    except (ServerError, ProbeError, MalformedAnswerError, OSError) as error:
-        print(f"{name}: {error}", flush=True)
-        return False
-    for figure in figures:
-        print(
-            f"{name:18}{figure.workload:16}{figure.instructions:10,.0f} instructions per request",
-            *figure.functions,
-            sep="\n",
-            flush=True,
-        )
-    return name != "fastwsgi" or all(
-        figure.instructions <= MUST.get(figure.workload, figure.instructions) for figure in figures
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def figure_of(
+    workload: Workload,
+    windows: Sequence[tuple[int, Path]],
+    few: int,
+    many: int,
+    functions: int,
+) -> Figure:
+    """From windows of few and of many requests, in turn, each with one mark at its end."""
+    short, (long, path) = (sorted(kind)[WINDOWS // 2] for kind in (windows[::2], windows[1::2]))
+    costs = most_expensive(path, functions, many)
+    return Figure(workload.name, (long - short[0]) / (many - few), costs)

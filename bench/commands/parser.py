@@ -18,10 +18,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from workloads import browser_get
+from bench.programs import FOLDER, ROOT
+from bench.workloads import browser_get
 
-HERE = Path(__file__).parent
-GENERATED = HERE.parent / "build" / "cython" / "fastwsgi" / "_parser.c"
+ABOUT = "gigabytes a second of the parser's C by itself"
+GENERATED = ROOT / "build" / "cython" / "fastwsgi" / "_parser.c"
 COMPILE = ("gcc", "-O3", "-fno-strict-aliasing", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2")
 LINK = ("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
 VARIANTS = {"as built": (), "without SSE2": ("-U__SSE2__",)}
@@ -40,7 +41,7 @@ def browser_head(number: int) -> bytes:
 def compile_program(program: Path, flags: Sequence[str]) -> None:
     """Raises subprocess.CalledProcessError."""
     include = sysconfig.get_paths()["include"]
-    sources = [f'-DGENERATED="{GENERATED}"', "-isystem", include, str(HERE / "parser.c")]
+    sources = [f'-DGENERATED="{GENERATED}"', "-isystem", include, str(FOLDER / "parser.c")]
     subprocess.run([*COMPILE, *flags, *LINK, *sources, "-o", str(program)], check=True)
 
 
@@ -64,13 +65,15 @@ def collected(command: Sequence[str]) -> int:
     return int(done.stderr.partition("Collected : ")[2].split()[0])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Measure the parser's C by itself.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument(
         "--times", type=int, default=500, help=f"a round parses {HEADS} heads (500)"
     )
-    options = parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Exit code 2 where there is no C of Cython's."""
     if not GENERATED.exists():
         print("the parser was not built here: make build", file=sys.stderr)
         return 2

@@ -1,0 +1,1 @@
+"""The harness that measures fastwsgi and its peers: `python -m bench`; see bench/README.md."""

@@ -1,0 +1,116 @@
+"""One worker and two: what another one brings, for the servers that can have several."""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+
+from bench import servers, workloads
+from bench.comparison import Ratio, efficiency, rate
+from bench.machine import Cores
+from bench.record import Measurement, Record
+from bench.run import Run, add_load, add_servers, chosen_servers, count
+from bench.servers import Server, find
+from bench.tables import Bar, Bars, Chart, Table
+from bench.workloads import Workload
+
+ABOUT = "requests with one worker and with two"
+WORKERS = (1, 2)
+NAMES = tuple(s.name for s in servers.TABLE if s.scales and s.model != "tls")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=count, default=5, metavar="N")
+    parser.add_argument(
+        "--workloads",
+        nargs="+",
+        choices=workloads.NAMES,
+        default=["hello", "flask"],
+        metavar="NAME",
+        help="hello and flask",
+    )
+    inline = [s.name for s in servers.TABLE if s.scales and s.model == "inline"]
+    add_servers(parser, NAMES, inline)
+    add_load(parser, seconds=3)
+
+
+def measure(run: Run) -> None:
+    options = run.options
+    run.record.facts |= {
+        "cores": f"{Cores.here(1)}; with two workers {Cores.here(2)}",
+        "load": f"{options.load}, {options.connections} connections, {options.rounds} rounds of "
+        f"{options.seconds} s",
+        "figures": "medians of the rounds; the ratios are of two workers to one, paired by round "
+        "(min-max)",
+    }
+    chosen = run.ready(chosen_servers(run))
+    asked = [workloads.find(name) for name in options.workloads]
+    run.steps = options.rounds * sum(w.includes(s) for s in chosen for w in asked) * len(WORKERS)
+    for number in range(options.rounds):
+        for workload in asked:
+            for server in filter(workload.includes, chosen if number % 2 else reversed(chosen)):
+                for workers in WORKERS:
+                    with run.attempt(server.name, workload.name):
+                        measure_one(run, number, server, workload, workers)
+
+
+def measure_one(run: Run, number: int, server: Server, workload: Workload, workers: int) -> None:
+    cores = Cores.here(workers)
+    with run.start(server, workload.module, workers=workers, cpus=cores.server) as running:
+        run.put_load(running, workload, 1, cores)
+        figures = run.figures_of(running, workload, cores)
+    measured = run.record.add(server.name, workload.name, number, workers=workers, **figures)
+    run.step(f"{workload.name} {server.name}, {workers} workers: {rate(measured):,.0f} req/s")
+
+
+def with_workers(record: Record, server: str, workload: str, workers: int) -> list[Measurement]:
+    return [m for m in record.of(server, workload) if m["workers"] == workers]
+
+
+def ratio(record: Record, server: str, workload: str) -> Ratio | None:
+    """Requests per second of two workers to those of one, paired by round."""
+    single, double = (with_workers(record, server, workload, workers) for workers in WORKERS)
+    ones = {m.round: rate(m) for m in single}
+    pairs = [rate(m) / ones[m.round] for m in double if m.round in ones]
+    return Ratio(median(pairs), min(pairs), max(pairs)) if pairs else None
+
+
+def tables(record: Record) -> list[Table]:
+    rows: list[tuple[str, ...]] = []
+    for workload in record.workloads:
+        for server in record.servers:
+            found = [with_workers(record, server, workload, workers) for workers in WORKERS]
+            cells = [
+                f"{median(map(figure, measured)):,.0f}" if measured else "-"
+                for figure in (rate, efficiency)
+                for measured in found
+            ]
+            gain = str(ratio(record, server, workload) or "-")
+            rows.append((workload, server, *cells, gain, record.failure(server, workload)))
+    headings = (
+        *("workload", "server", "req/s of 1", "req/s of 2", "req/CPU-s of 1", "req/CPU-s of 2"),
+        *("2 to 1", "note"),
+    )
+    return [Table("scale", "One worker and two", headings, rows)]
+
+
+def charts(record: Record) -> list[Chart]:
+    return [chart(record, workload) for workload in record.workloads]
+
+
+def chart(record: Record, workload: str) -> Bars:
+    found = []
+    for server in record.servers:
+        if gain := ratio(record, server, workload):
+            text = f"{gain.median:.2f} x"
+            ours = find(server).ours
+            found.append(Bar(server, gain.median, text, gain.least, gain.most, ours))
+    found.sort(key=lambda bar: -bar.value)
+    title = f"Two workers to one: {workload}"
+    about = "times the requests per second of one worker; median and range of the rounds"
+    return Bars(f"scale-{workload}", title, about, found, reference=1.0)
+
+
+def faults(record: Record) -> list[str]:
+    """Where nothing at all could be measured."""
+    return [] if record.measurements else ["no server could be measured"]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.commands import scale, soak
+from bench.record import Record
+from bench.run import Run
+
+MakeRun = Callable[..., Run]
+MIB = 1 << 20
+
+
+def test_two_workers_are_compared_with_one(make_run: MakeRun) -> None:
+    """A real, short run."""
+    words = ("--servers", "fastwsgi", "--workloads", "hello", "--rounds", "1", "--seconds", "1")
+    run = make_run("scale", *words, "--connections", "4", "--load", "python")
+    scale.measure(run)
+    assert [m["workers"] for m in run.record.measurements] == [1, 2]
+    (row,) = scale.tables(run.record)[0].rows
+    assert row[:2] == ("hello", "fastwsgi")
+    assert "-" not in row[2:6]
+    assert scale.faults(run.record) == []
+
+
+def soaked(**last: float) -> Record:
+    """Eight samples, the last two of which have these figures."""
+    record = Record("soak", {"servers": ["fastwsgi"], "workloads": [soak.MIX]})
+    calm = {"requests": 10, "seconds": 1.0, "errors": 0, "memory": 8 * MIB, "descriptors": 20}
+    for number in range(8):
+        figures = {**calm, "at": number * 60.0, **(last if number > 5 else {})}
+        record.add("fastwsgi", soak.MIX, number, **figures)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"),
+    [
+        ({}, ""),
+        ({"memory": 9 * MIB}, ""),
+        ({"memory": 11 * MIB}, "memory has grown by 3,072.0 KiB"),
+        ({"descriptors": 40}, "20 descriptors more are open"),
+        ({"errors": 1}, "2 errors"),
+    ],
+)
+def test_what_grows_fails(last: dict[str, float], fault: str) -> None:
+    assert soak.faults(soaked(**last)) == ([f"fastwsgi: {fault}"] if fault else [])
+
+
+def test_a_soak_takes_a_turn_at_least(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real, short run."""
+    monkeypatch.setattr(soak, "TURN", ("hello",))
+    words = ("--servers", "fastwsgi", "--minutes", "0", "--seconds", "1", "--connections", "2")
+    run = make_run("soak", *words, "--load", "python")
+    soak.measure(run)
+    (measured,) = run.record.measurements
+    assert measured["requests"] > measured["errors"] == 0
+    assert measured["memory"] > MIB
+    assert soak.faults(run.record) == []

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.commands import syscalls
+from bench.run import Run
+
+MakeRun = Callable[..., Run]
+
+TABLE = """% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 63.11    0.001129           5       200           sendto
+ 36.89    0.000660           3       210        10 recvfrom
+  0.00    0.000000           0         1           epoll_wait
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.001789           4       411        10 total
+"""
+
+
+def test_the_table_of_strace() -> None:
+    assert syscalls.parse(TABLE) == {"sendto": 200, "recvfrom": 210, "epoll_wait": 1}
+
+
+def test_without_strace(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = make_run("syscalls", "--servers", "limit", "--workloads", "hello")
+    monkeypatch.setattr(run.programs.__class__, "ready", lambda *_: "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    syscalls.measure(run)
+    assert run.record.failure("limit", "hello") == "strace is not installed (Debian: strace)"
+    assert syscalls.faults(run.record) == ["no server could be measured"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_calls_of_the_limit(make_run: MakeRun) -> None:
+    """It has all of them in one thread: a wait, a receive and a send."""
+    run = make_run("syscalls", "--servers", "limit", "--workloads", "hello", "--requests", "100")
+    syscalls.measure(run)
+    if "may not attach" in (reason := run.record.failure("limit", "hello")):
+        pytest.skip(reason)
+    assert run.record.median("limit", "hello", "calls") == pytest.approx(3, abs=0.05)
