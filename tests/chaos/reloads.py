@@ -110,5 +110,6 @@ def reload_often(arena: Arena, server: RunningServer, size: Size) -> Report:
             if number % 10 == 0:
                 arena.say(f"{number} reloads")
         server.process.wait_for("Handling signal: hup", count=size.reloads)
-        server.process.wait_for("Reloaded:", count=server.process.log.count("Hang up: Master"))
+        reloads = server.process.log.count("Hang up: Master")
+        server.process.wait_for("Reloaded:|Not reloaded", count=reloads)
         return crowd.report()

@@ -78,7 +78,7 @@ def test_what_is_complete_frees_its_thread(serving: Serving, kind: str, tmp_path
             return [BLOCK * BLOCKS]
         return cast(Iterable[bytes], environ["wsgi.file_wrapper"](path.open("rb")))
 
-    server = serving(app, threads=1)
+    server = serving(app, threads=1, keepalive=60)
     clients = [ask(server, "p") for _ in range(3)]
     await_rest(server)
     assert_other_requests_are_answered(server)
