@@ -165,7 +165,9 @@ def test_an_interrupted_process_reports_and_leaves_none_behind(
     mark = f"BENCH_MARK={uuid.uuid4().hex}"
     document = tmp_path / "found.json"
     words = ["--servers", "limit", "--workloads", "hello", "--json", str(document)]
-    command = [sys.executable, "-m", "bench", "compare", *SHORT, "--rounds", "50", *words]
+    # A job in the background of a shell, as a test run may be, has Ctrl-C ignored, and so its children.
+    start = ["env", "--default-signal=INT", sys.executable, "-m", "bench", "compare"]
+    command = [*start, *SHORT, "--rounds", "50", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict([mark.split("=")])}
     with subprocess.Popen(
         command,
