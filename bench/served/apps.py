@@ -7,6 +7,7 @@ environments of their own.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import time
@@ -26,6 +27,7 @@ PAUSE = 0.010  # seconds
 MEBIBYTE = 1 << 20
 # Without a name, so it goes with the process; opened anew by its descriptor.
 FILE = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
+atexit.register(FILE.close)
 FILE.write(PAGE * (MEBIBYTE // len(PAGE)))
 FILE.flush()
 

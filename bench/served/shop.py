@@ -7,6 +7,7 @@ worker. Standard library only.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import html
 import re
@@ -35,6 +36,7 @@ OPEN_TO_ALL = ("/login", "/static/")
 STYLE = b"".join(b".item-%d { order: %d; }\n" % (number, number) for number in ITEMS)
 # Without a name, so it goes with the process; opened anew by its descriptor.
 STYLE_FILE = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
+atexit.register(STYLE_FILE.close)
 STYLE_FILE.write(STYLE)
 STYLE_FILE.flush()
 
