@@ -315,9 +315,11 @@ cdef class EnvironBuilder:
 
     cdef int give_input(self, Exchange exchange, object body) except -1:
         cdef Loan loan = <Loan>exchange.hints
+        cdef bint untouched = version_of(<PyObject *>exchange.environ) == loan.version
         exchange.environ[INPUT] = body
         loan.held.input = <PyObject *>body
-        loan.version = version_of(<PyObject *>exchange.environ)
+        if untouched:  # it may have got what this builder knows nothing of
+            loan.version = version_of(<PyObject *>exchange.environ)
         return 0
 
     cdef int refresh(self, dict environ, Held *held) except -1:

@@ -187,6 +187,23 @@ def test_no_environ_that_waits_keeps_a_secret_or_a_body(tmp_path: Path) -> None:
         assert not [e for e in environs for body in bodies if e["wsgi.input"] is body]
 
 
+@pytest.mark.parametrize("length", ["", "Content-Length: 3\r\n"], ids=["empty", "body"])
+def test_a_socket_that_was_lent_is_in_no_later_environ(tmp_path: Path, length: str) -> None:
+    had: list[bool] = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        had.append("gunicorn.socket" in environ)
+        start_response("204 No Content", [])
+        return []
+
+    with SteppedServer(app, tmp_path) as server:
+        for option in ["upgrade", "keep-alive"]:
+            with server.connection() as client:
+                head = f"POST / HTTP/1.1\r\nHost: h\r\nConnection: {option}\r\nUpgrade: x\r\n"
+                client.exchange(f"{head}{length}\r\n{'abc' if length else ''}".encode())
+    assert had == [True, False]
+
+
 def test_an_environ_has_room_for_the_fields_of_a_browser(
     server: SteppedServer, seen: list[Environ]
 ) -> None:
