@@ -93,6 +93,7 @@ def test_who_asks_for_nothing_else_gets_no_socket(server: ServerProcess) -> None
 
 def test_an_application_may_answer_as_ever(server: ServerProcess) -> None:
     assert answer(server, "/broken", "Upgrade").startswith(b"HTTP/1.1 500 ")
+    server.wait_for("RuntimeError: broken")  # the log is read by a thread of its own
     assert server.log.count("RuntimeError: broken") == 1
 
 
@@ -101,6 +102,7 @@ def test_what_ends_without_an_answer_is_a_mistake_where_no_socket_was_lent(
 ) -> None:
     assert answer(server, "/stop", "close").startswith(b"HTTP/1.1 500 ")
     assert answer(server, "/stop", "Upgrade") == b""
+    server.wait_for("Error handling request")
     assert server.log.count(r"Error handling request") == 1
 
 
