@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 cdef class Clock:
     # Milliseconds added by tests, so that a deadline passes without waiting for it.
     cdef int64_t offset
+    cdef bint stands                  # the offset is all there is
 
     # Monotonic milliseconds; unaffected by changes of the wall clock.
     cdef int64_t now(self) noexcept nogil

@@ -23,10 +23,15 @@ cdef int64_t precise() noexcept nogil:
 
 @cython.final
 cdef class Clock:
-    """A monotonic clock that a test can push forward."""
+    """A monotonic clock that a test can push forward; where it gives a `start`, in seconds, only the test moves it."""
+
+    def __init__(self, start=None):
+        if start is not None:
+            self.stands = True
+            self.advance(start)
 
     cdef int64_t now(self) noexcept nogil:
-        return read_clock(CLOCK_MONOTONIC_COARSE, 1000) + self.offset
+        return self.offset if self.stands else read_clock(CLOCK_MONOTONIC_COARSE, 1000) + self.offset
 
     cdef int64_t wall(self) noexcept nogil:
         return read_clock(CLOCK_REALTIME_COARSE, 1)

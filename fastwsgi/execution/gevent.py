@@ -13,6 +13,7 @@ from collections.abc import Callable
 from select import POLLIN
 from typing import Any, Final
 
+from fastwsgi._epoll import Poller
 from fastwsgi.errors import ConfigError, RequestTimeout
 
 try:
@@ -27,7 +28,7 @@ except ImportError as error:
 
 READABLE: Final = 1  # of a watcher, libev's EV_READ
 
-Poll = Callable[[float, int], list[tuple[int, int]]]
+Poll = Callable[[float | None], list[tuple[int, int]]]
 
 # Returns the greenlet that will call the first argument with the others.
 spawn: Final = gevent.spawn
@@ -42,17 +43,17 @@ def patch() -> None:
     gevent.reinit()
 
 
-def cooperative_poll(epoll: Any) -> Poll:
-    """Return `epoll.poll` as a function that lets greenlets run until something is ready.
+def cooperative_poll(poller: Poller) -> Poll:
+    """Return `poller.wait` as a function that lets greenlets run until something is ready.
 
-    Its arguments are the seconds to wait and the most events to return. It belongs to the present thread.
+    Its argument is the most seconds to wait, or None. It belongs to the present thread.
     """
     hub = gevent.get_hub()
-    ready = hub.loop.io(epoll.fileno(), READABLE)
+    ready = hub.loop.io(poller.fd, READABLE)
 
-    def poll(seconds: float, most: int) -> list[tuple[int, int]]:
+    def poll(timeout: float | None) -> list[tuple[int, int]]:
         waiter: Waiter[None] = Waiter(hub)
-        timer = hub.loop.timer(seconds)
+        timer = hub.loop.timer(poller.patience(timeout))
         ready.start(waiter.switch, None)
         timer.start(waiter.switch, None)
         try:
@@ -61,7 +62,7 @@ def cooperative_poll(epoll: Any) -> Poll:
             # Both, at once: a watcher that runs while nobody waits for it would spin.
             ready.stop()
             timer.close()
-        return epoll.poll(0, most)  # type: ignore[no-any-return]
+        return poller.wait(0)
 
     return poll
 

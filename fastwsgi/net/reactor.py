@@ -32,12 +32,10 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from fastwsgi._clock import Clock
+from fastwsgi._epoll import BATCH, Poller
 from fastwsgi.originals import original
 
 epoll: Final = original("select", "epoll")
-
-# Events taken from the kernel at once. Every epoll_wait allocates room for so many.
-BATCH: Final = 64
 
 SWEEP_SECONDS: Final = 1.0
 
@@ -53,14 +51,7 @@ class Handler(Protocol):
         """Take the ready `events`, an `EPOLL*` mask."""
 
 
-class TimeSource(Protocol):
-    """Where the reactor reads the time: `fastwsgi._clock.Clock`, or a test's own."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-
-
-Poll = Callable[[float, int], list[tuple[int, int]]]
+Poll = Callable[[float | None], list[tuple[int, int]]]
 OnError = Callable[[object, Exception], None]
 
 
@@ -124,22 +115,18 @@ class Reactor:
 
     `clock` is where time comes from, the system's monotonic clock unless a test brings its own.
     `on_error` is called with the handler or callback that raised and the exception; it logs unless
-    something else is given, and should release what the handler held. `make_poll` turns an epoll
-    object into what is called in place of its `poll`.
+    something else is given, and should release what the handler held. `make_poll` turns a Poller
+    into what is called in place of its `wait`.
     """
 
     def __init__(
         self,
-        clock: TimeSource | None = None,
+        clock: Clock | None = None,
         on_error: OnError = log_error,
-        make_poll: Callable[[Any], Poll] = attrgetter("poll"),
+        make_poll: Callable[[Poller], Poll] = attrgetter("wait"),
     ) -> None:
-        self.clock: TimeSource = Clock() if clock is None else clock
+        self.clock = clock or Clock()
         self.on_error = on_error
-        # What was ready then, in seconds of the clock, has been handled: the present of a sweep. A
-        # batch may take long, and what arrives meanwhile is not late for it.
-        self.moment = self.clock.monotonic()
-        self._next_sweep = self.moment + SWEEP_SECONDS
         self._before_wait: Callable[[], object] | None = None
         self._sweeps: tuple[Callable[[], object], ...] = ()
         self._postponed = 0
@@ -148,7 +135,8 @@ class Reactor:
         self._late: dict[int, Handler] = {}
         self._stopping = False
         self._epoll = epoll()
-        self._poll = make_poll(self._epoll)
+        self._poller = Poller(self._epoll.fileno(), self.clock, SWEEP_SECONDS)
+        self._poll = make_poll(self._poller)
         self._wake_up = _WakeUp()
         self.add(self._wake_up.fd, self._wake_up, select.EPOLLIN)
 
@@ -201,6 +189,14 @@ class Reactor:
         """
         self._wake_up.callbacks += (callback,)
 
+    @property
+    def moment(self) -> float:
+        """The present of a sweep, in seconds of the clock: what was ready then has been handled.
+
+        A batch may take long, and what arrives meanwhile is not late for it.
+        """
+        return self._poller.moment
+
     def turn(self, timeout: float | None = None) -> int:
         """Wait for events, hand them out, sweep when a second has passed; return their number.
 
@@ -217,26 +213,20 @@ class Reactor:
     def _loop(self, timeout: float | None, *, once: bool) -> int:
         # What every turn needs is a local: each attribute read here is read for every request.
         poll, handlers, removed = self._poll, self._handlers, self._removed
-        monotonic, before_wait = self.clock.monotonic, self._before_wait
-        now = monotonic()
+        is_sweep_due, before_wait = self._poller.is_sweep_due, self._before_wait
         while True:
             if removed:
                 self._settle()
             if before_wait is not None:
                 before_wait()
-            wait = self._next_sweep - now
-            if timeout is not None and timeout < wait:
-                wait = timeout
-            events = poll(wait if wait > 0 else 0, BATCH)
+            events = poll(timeout)
             try:
                 for fd, mask in events:
                     handlers[fd].on_event(mask)
             except Exception as error:
                 self._fail(fd, error, events)
-            before, now = now, monotonic()
-            if now >= self._next_sweep:
-                self.moment = before if events else now
-                self._sweep_due(now, len(events) == BATCH)
+            if is_sweep_due(events):
+                self._sweep_due(len(events) == BATCH)
             if once or self._stopping:
                 return len(events)
 
@@ -266,15 +256,16 @@ class Reactor:
 
     def sweep(self) -> None:
         """Sweep now; the next is due a second later."""
-        self._sweep_due(self.clock.monotonic(), full=False)
+        self._poller.is_sweep_due([])
+        self._sweep_due(full=False)
 
-    def _sweep_due(self, now: float, full: bool) -> None:
+    def _sweep_due(self, full: bool) -> None:
         """Sweep, unless the batch was `full`: then more handlers may be ready, and they go first."""
         if full and self._postponed < BATCHES_BEFORE_SWEEP:
             self._postponed += 1
             return
         self._postponed = 0
-        self._next_sweep = now + SWEEP_SECONDS
+        self._poller.begin_period()
         for callback in self._sweeps:
             try:
                 callback()

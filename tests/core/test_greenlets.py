@@ -65,8 +65,8 @@ def test_the_reactor_sleeps_while_nothing_happens(
     turns: list[int] = []
     poll = reactor._poll
 
-    def counted(seconds: float, most: int) -> list[tuple[int, int]]:
-        events = poll(seconds, most)
+    def counted(timeout: float | None) -> list[tuple[int, int]]:
+        events = poll(timeout)
         turns.append(len(events))
         return events
 

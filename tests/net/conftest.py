@@ -6,25 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from fastwsgi._clock import Clock
 from fastwsgi.net.reactor import Reactor
 
 
-class ManualClock:
-    """Time as the test sets it, in seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock() -> Clock:
+    return Clock(start=1000.0)
 
 
 @pytest.fixture
@@ -34,7 +22,7 @@ def errors() -> list[tuple[object, Exception]]:
 
 
 @pytest.fixture
-def reactor(clock: ManualClock, errors: list[tuple[object, Exception]]) -> Iterator[Reactor]:
+def reactor(clock: Clock, errors: list[tuple[object, Exception]]) -> Iterator[Reactor]:
     made = Reactor(clock, on_error=lambda source, error: errors.append((source, error)))
     yield made
     made.close()

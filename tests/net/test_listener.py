@@ -21,7 +21,7 @@ from fastwsgi.net import listener as listener_module
 from fastwsgi.net.listener import BATCH, SHARED_BATCH, Listener, State, bind
 from fastwsgi.net.reactor import Reactor
 
-from .conftest import ManualClock
+from fastwsgi._clock import Clock
 
 
 class Door:
@@ -153,7 +153,7 @@ def test_a_pause_holds_within_a_batch_and_resume_ends_it(door: Door) -> None:
     assert (len(door.fds), door.listener.state) == (5, State.ACCEPTING)
 
 
-def test_a_pause_outlasts_the_sweep(door: Door, clock: ManualClock) -> None:
+def test_a_pause_outlasts_the_sweep(door: Door, clock: Clock) -> None:
     door.listener.pause()
     door.knock()
     clock.advance(5)
@@ -163,7 +163,7 @@ def test_a_pause_outlasts_the_sweep(door: Door, clock: ManualClock) -> None:
 
 
 def test_out_of_descriptors_one_client_gets_an_end_and_the_rest_wait(
-    door: Door, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    door: Door, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clients = door.knock(3)
     with no_descriptors_left():
@@ -201,7 +201,7 @@ def test_a_connection_that_ends_lets_the_next_one_in_at_once(door: Door) -> None
     assert untouched(second)
 
 
-def test_the_spare_descriptor_serves_again_and_again(door: Door, clock: ManualClock) -> None:
+def test_the_spare_descriptor_serves_again_and_again(door: Door, clock: Clock) -> None:
     for _ in range(3):
         (client,) = door.knock()
         with no_descriptors_left():
@@ -216,7 +216,7 @@ def test_the_spare_descriptor_serves_again_and_again(door: Door, clock: ManualCl
 
 
 def test_a_spare_descriptor_that_was_lost_is_replaced_by_the_sweep(
-    door: Door, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    door: Door, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept = door.listener._accept_one
     stolen: list[int] = []
@@ -243,7 +243,7 @@ def test_a_spare_descriptor_that_was_lost_is_replaced_by_the_sweep(
     assert ended(client)
 
 
-def test_a_full_worker_stays_so_when_descriptors_are_back(door: Door, clock: ManualClock) -> None:
+def test_a_full_worker_stays_so_when_descriptors_are_back(door: Door, clock: Clock) -> None:
     door.knock(2)
     with no_descriptors_left():
         door.reactor.turn(0)
@@ -257,7 +257,7 @@ def test_a_full_worker_stays_so_when_descriptors_are_back(door: Door, clock: Man
 
 def test_one_line_an_interval_says_so(
     door: Door,
-    clock: ManualClock,
+    clock: Clock,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -276,7 +276,7 @@ def test_one_line_an_interval_says_so(
 @pytest.mark.parametrize("error", ["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE", "EINVAL", "EBADF"])
 def test_an_error_that_stays_does_not_spin(
     door: Door,
-    clock: ManualClock,
+    clock: Clock,
     error: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -395,7 +395,7 @@ def test_a_drain_of_a_full_worker_goes_on_when_it_resumes(door: Door) -> None:
     assert (len(door.fds), door.listener.state) == (5, State.STOPPED)
 
 
-def test_a_drain_survives_the_want_of_descriptors(door: Door, clock: ManualClock) -> None:
+def test_a_drain_survives_the_want_of_descriptors(door: Door, clock: Clock) -> None:
     door.knock(3)
     with no_descriptors_left():
         door.listener.drain()
@@ -431,7 +431,7 @@ def test_close_stops_at_once_and_keeps_the_socket(door: Door) -> None:
     assert door.sock.fileno() >= 0
 
 
-def test_a_shared_socket_is_looked_at_every_second(shared_door: Door, clock: ManualClock) -> None:
+def test_a_shared_socket_is_looked_at_every_second(shared_door: Door, clock: Clock) -> None:
     """The kernel told another worker of a connection, and that one did not take it."""
     epoll, fd = shared_door.reactor._epoll, shared_door.sock.fileno()
     epoll.unregister(fd)
@@ -456,7 +456,7 @@ class Ear:
 
 
 def test_a_connection_on_a_shared_socket_wakes_one_worker(
-    shared_door: Door, clock: ManualClock
+    shared_door: Door, clock: Clock
 ) -> None:
     """Two workers wait in epoll; one of them hears of the connection, the other sleeps on."""
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()

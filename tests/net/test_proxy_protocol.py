@@ -29,7 +29,7 @@ from fastwsgi.net.reactor import Reactor
 from tests.support.certificates import TlsSocket, client_context
 from tests.support.loop import SteppedServer
 
-from .conftest import ManualClock
+from fastwsgi._clock import Clock
 from .preambles import (
     PROXY,
     TEXT,
@@ -192,7 +192,7 @@ def test_a_stranger_is_refused_as_soon_as_it_shows(door: Door) -> None:
         client.close()
 
 
-def test_a_header_has_its_time_and_counts_until_then(door: Door, clock: ManualClock) -> None:
+def test_a_header_has_its_time_and_counts_until_then(door: Door, clock: Clock) -> None:
     early, late = door.connect(), door.connect()
     early.sendall(TEXT[:20])
     door.reactor.turn(0)
@@ -213,7 +213,7 @@ def test_a_header_has_its_time_and_counts_until_then(door: Door, clock: ManualCl
         client.close()
 
 
-def test_a_drain_shortens_the_time(door: Door, clock: ManualClock) -> None:
+def test_a_drain_shortens_the_time(door: Door, clock: Clock) -> None:
     before = door.connect()
     door.protocol.drain()
     after = door.connect()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fastwsgi._epoll import Poller
 from fastwsgi.net.reactor import BATCH, BATCHES_BEFORE_SWEEP, Reactor
 
-from .conftest import ManualClock
+from fastwsgi._clock import Clock
 
 
 class Recorder:
@@ -265,7 +266,7 @@ def test_a_handler_that_left_before_it_raised_does_not_take_its_successor_along(
 
 
 def test_errors_are_logged_by_default(
-    pair: MakePair, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    pair: MakePair, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     reactor = Reactor(clock)
     try:
@@ -293,9 +294,9 @@ def test_an_exit_is_not_held_back(reactor: Reactor, pair: MakePair) -> None:
         reactor.turn(0)
 
 
-def test_sweeps_run_once_a_second_of_the_clock(reactor: Reactor, clock: ManualClock) -> None:
+def test_sweeps_run_once_a_second_of_the_clock(reactor: Reactor, clock: Clock) -> None:
     calls: list[float] = []
-    reactor.every_second(lambda: calls.append(clock.now))
+    reactor.every_second(lambda: calls.append(clock.monotonic()))
     for step in (0.0, 0.5, 0.49, 0.02, 0.5, 0.6, 30.0, 0.0):
         clock.advance(step)
         reactor.turn(0)
@@ -303,7 +304,7 @@ def test_sweeps_run_once_a_second_of_the_clock(reactor: Reactor, clock: ManualCl
 
 
 def test_a_failing_sweep_does_not_keep_the_others_from_running(
-    reactor: Reactor, clock: ManualClock, errors: list[tuple[object, Exception]]
+    reactor: Reactor, clock: Clock, errors: list[tuple[object, Exception]]
 ) -> None:
     calls: list[str] = []
     reactor.every_second(lambda: calls.append("first"))
@@ -315,7 +316,7 @@ def test_a_failing_sweep_does_not_keep_the_others_from_running(
     assert [source for source, _ in errors] == [raise_value_error]
 
 
-def test_events_go_before_sweeps(reactor: Reactor, clock: ManualClock, pair: MakePair) -> None:
+def test_events_go_before_sweeps(reactor: Reactor, clock: Clock, pair: MakePair) -> None:
     ours, theirs = pair()
     order: list[str] = []
     reactor.every_second(lambda: order.append("sweep"))
@@ -327,7 +328,7 @@ def test_events_go_before_sweeps(reactor: Reactor, clock: ManualClock, pair: Mak
 
 
 def test_all_that_is_ready_goes_before_sweeps(
-    reactor: Reactor, clock: ManualClock, pair: MakePair
+    reactor: Reactor, clock: Clock, pair: MakePair
 ) -> None:
     """More handlers than a batch takes: none is swept as late whose bytes wait in the kernel."""
     order: list[str] = []
@@ -342,7 +343,7 @@ def test_all_that_is_ready_goes_before_sweeps(
 
 
 def test_full_batches_do_not_keep_a_sweep_waiting_for_good(
-    reactor: Reactor, clock: ManualClock, pair: MakePair
+    reactor: Reactor, clock: Clock, pair: MakePair
 ) -> None:
     sweeps: list[int] = []
     events: list[int] = []
@@ -358,52 +359,44 @@ def test_full_batches_do_not_keep_a_sweep_waiting_for_good(
     assert sweeps == [BATCH * once, BATCH * once * 2]
 
 
-def test_no_wait_is_longer_than_until_the_next_sweep(
-    reactor: Reactor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-
-    def poll(timeout: float, most: int) -> list[tuple[int, int]]:
-        waits.append(timeout)
-        return []
-
-    monkeypatch.setattr(reactor, "_poll", poll)
-    reactor.turn(0)
+def test_no_wait_is_longer_than_until_the_next_sweep(clock: Clock) -> None:
+    poller = Poller(-1, clock, 1.0)
+    assert poller.patience(0) == 0
     clock.advance(0.25)
-    reactor.turn(0)
-    reactor.turn()
-    reactor.turn(60)
-    reactor.turn(0.5)
-    assert waits == pytest.approx([0, 0, 0.75, 0.75, 0.5])
+    assert [poller.patience(bound) for bound in (0, None, 60, 0.5)] == [0, 0.75, 0.75, 0.5]
+    clock.advance(1)
+    assert poller.patience(None) == 0
 
 
-def test_the_clock_is_read_once_a_turn(
-    reactor: Reactor, pair: MakePair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once before the first of them, too."""
-    reads: list[int] = []
+def test_a_bound_is_rounded_up(clock: Clock) -> None:
+    """Else a caller who waits for a millisecond's fraction would spin."""
+    assert Poller(-1, clock, 1.0).patience(0.0001) == 0.001
 
-    def monotonic() -> float:
-        reads.append(1)
-        return 1000.0
 
-    class Countdown:
-        """Reads a byte a turn, and stops the reactor with the third."""
+def test_an_epoll_that_is_closed_is_said(clock: Clock) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        Poller(-1, clock, 1.0).wait(0)
 
-        left = 3
 
-        def on_event(self, events: int, /) -> None:
-            ours.recv(1)
-            self.left -= 1
-            if not self.left:
-                reactor.stop()
-
-    monkeypatch.setattr(reactor.clock, "monotonic", monotonic)
+def test_a_wait_goes_on_after_a_signal(reactor: Reactor, pair: MakePair) -> None:
+    """The clock stands still, so the turn would end without an event only by mistake."""
     ours, theirs = pair()
-    reactor.add(ours.fileno(), Countdown(), select.EPOLLIN)
-    theirs.send(b"xyz")
-    reactor.run()
-    assert len(reads) == 1 + 3
+    reactor.add(ours.fileno(), Recorder(ours), select.EPOLLIN)
+    handled: list[int] = []
+
+    def on_signal(number: int, frame: object) -> None:
+        handled.append(number)
+        if len(handled) == 2:
+            theirs.send(b"x")
+
+    before = signal.signal(signal.SIGALRM, on_signal)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        assert reactor.turn() == 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(handled) >= 2
 
 
 def test_a_wake_up_from_another_thread_ends_the_wait(reactor: Reactor) -> None:
@@ -480,7 +473,7 @@ def test_a_stop_lets_the_batch_end(reactor: Reactor, pair: MakePair) -> None:
 
 
 def test_close_releases_its_descriptors_and_leaves_the_others(
-    pair: MakePair, clock: ManualClock
+    pair: MakePair, clock: Clock
 ) -> None:
     before = set(os.listdir("/proc/self/fd"))
     reactor = Reactor(clock)
@@ -492,7 +485,7 @@ def test_close_releases_its_descriptors_and_leaves_the_others(
     assert left == {str(ours.fileno()), str(theirs.fileno())}
 
 
-def test_late_callers_do_no_harm_after_close(pair: MakePair, clock: ManualClock) -> None:
+def test_late_callers_do_no_harm_after_close(pair: MakePair, clock: Clock) -> None:
     """A signal handler may still hold the reactor, and a connection leave after it."""
     reactor = Reactor(clock)
     ours, _ = pair()

@@ -1,0 +1,29 @@
+# The wait of a reactor: one epoll_wait a turn, no longer than until the next sweep.
+
+from libc.stdint cimport int64_t, uint32_t
+
+from fastwsgi._clock cimport Clock
+
+cdef enum:
+    MOST_EVENTS = 64                  # taken from the kernel at once
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    union epoll_data:
+        int fd
+    struct epoll_event:
+        uint32_t events
+        epoll_data data
+
+
+cdef class Poller:
+    cdef readonly int fd              # of epoll, borrowed
+    cdef Clock clock
+    cdef int64_t began                # milliseconds of the clock when the last wait began
+    cdef int64_t due                  # when the next sweep is
+    cdef int64_t period               # from one to the next
+    cdef int64_t swept                # all that was ready then has been handled
+    cdef epoll_event ready[MOST_EVENTS]
+
+    # How long to wait at most, in milliseconds, for a caller who has `timeout` seconds, or None for no such bound.
+    cdef int64_t patience_ms(self, object timeout) except -1

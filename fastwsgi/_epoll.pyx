@@ -1,0 +1,83 @@
+"""What a reactor waits by: epoll_wait, and the clock that says when a sweep is due.
+
+The loop stands in Python (`net/reactor.py`); here is what else a turn of it does. The time is read before a wait and
+behind the batch, and stays an integer; the events come as a list of (descriptor, mask).
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc.errno cimport EINTR, errno
+from libc.math cimport ceil
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int epoll_wait(int fd, epoll_event *events, int most, int milliseconds)
+
+BATCH = MOST_EVENTS
+
+
+@cython.final
+cdef class Poller:
+    """Waits for the descriptors that are registered with the epoll object of descriptor `fd`, which must stay open.
+
+    A sweep is due `period` seconds of `clock` after the last.
+    """
+
+    def __init__(self, int fd, Clock clock not None, double period):
+        self.fd = fd
+        self.clock = clock
+        self.period = <int64_t>(period * 1000)
+        self.swept = clock.now()
+        self.due = self.swept + self.period
+
+    @property
+    def moment(self):
+        """What was ready then, in seconds of the clock, had been handled when the last sweep became due."""
+        return self.swept / 1000.0
+
+    def wait(self, timeout):
+        """Return what is ready, a list of at most BATCH (descriptor, EPOLL* mask).
+
+        Waits for the first of it no longer than `timeout` seconds, where that is not None, and no longer than until
+        the next sweep is due. Handlers of signals run meanwhile; raises what they raise, and OSError.
+        """
+        cdef int64_t milliseconds = self.patience_ms(timeout)
+        cdef int64_t deadline = self.began + milliseconds
+        cdef int found = -1
+        cdef list events = []
+        cdef int i
+        while True:
+            with nogil:
+                found = epoll_wait(self.fd, self.ready, MOST_EVENTS, <int>milliseconds)
+            if found >= 0:
+                break
+            if errno != EINTR:
+                PyErr_SetFromErrno(OSError)
+            PyErr_CheckSignals()
+            milliseconds = max(deadline - self.clock.now(), 0)
+        for i in range(found):
+            events.append((self.ready[i].data.fd, self.ready[i].events))
+        return events
+
+    def patience(self, timeout):
+        """Return how long `wait` would wait at most, in seconds."""
+        return self.patience_ms(timeout) / 1000.0
+
+    cdef int64_t patience_ms(self, object timeout) except -1:
+        cdef int64_t left
+        self.began = self.clock.now()
+        left = self.due - self.began
+        if timeout is not None:
+            left = min(left, <int64_t>ceil(min(<double>timeout, 1e9) * 1000))
+        return max(left, 0)
+
+    def is_sweep_due(self, list events):
+        """Whether a sweep is due, now that `events`, which `wait` returned, have been handled."""
+        cdef int64_t now = self.clock.now()
+        if now < self.due:
+            return False
+        self.swept = self.began if events else now
+        return True
+
+    def begin_period(self):
+        """Let the next sweep be due a period from now."""
+        self.due = self.clock.now() + self.period
