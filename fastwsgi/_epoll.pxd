@@ -23,6 +23,8 @@ cdef class Poller:
     cdef int64_t due                  # when the next sweep is
     cdef int64_t period               # from one to the next
     cdef int64_t swept                # all that was ready then has been handled
+    cdef int found                    # entries of `ready` in use
+    cdef int taken                    # of them, by the iteration
     cdef epoll_event ready[MOST_EVENTS]
 
     # How long to wait at most, in milliseconds, for a caller who has `timeout` seconds, or None for no such bound.

@@ -1,7 +1,8 @@
 """What a reactor waits by: epoll_wait, and the clock that says when a sweep is due.
 
 The loop stands in Python (`net/reactor.py`); here is what else a turn of it does. The time is read before a wait and
-behind the batch, and stays an integer; the events come as a list of (descriptor, mask).
+behind the batch, and stays an integer. What is ready is the poller itself, as an iterator of (descriptor, mask), so
+that a wait makes no object. A further wait drops what has not been taken.
 """
 
 cimport cython
@@ -35,7 +36,7 @@ cdef class Poller:
         return self.swept / 1000.0
 
     def wait(self, timeout):
-        """Return what is ready, a list of at most BATCH (descriptor, EPOLL* mask).
+        """Return itself: an iterator of what is ready, (descriptor, EPOLL* mask); `len` is how many, at most BATCH.
 
         Waits for the first of it no longer than `timeout` seconds, where that is not None, and no longer than until
         the next sweep is due. Handlers of signals run meanwhile; raises what they raise, and OSError.
@@ -43,8 +44,7 @@ cdef class Poller:
         cdef int64_t milliseconds = self.patience_ms(timeout)
         cdef int64_t deadline = self.began + milliseconds
         cdef int found = -1
-        cdef list events = []
-        cdef int i
+        self.found = self.taken = 0
         while True:
             with nogil:
                 found = epoll_wait(self.fd, self.ready, MOST_EVENTS, <int>milliseconds)
@@ -54,9 +54,21 @@ cdef class Poller:
                 PyErr_SetFromErrno(OSError)
             PyErr_CheckSignals()
             milliseconds = max(deadline - self.clock.now(), 0)
-        for i in range(found):
-            events.append((self.ready[i].data.fd, self.ready[i].events))
-        return events
+        self.found = found
+        return self
+
+    def __len__(self):
+        return self.found
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef epoll_event *event = &self.ready[self.taken]
+        if self.taken == self.found:
+            raise StopIteration
+        self.taken += 1
+        return event.data.fd, event.events
 
     def patience(self, timeout):
         """Return how long `wait` would wait at most, in seconds."""
@@ -70,12 +82,12 @@ cdef class Poller:
             left = min(left, <int64_t>ceil(min(<double>timeout, 1e9) * 1000))
         return max(left, 0)
 
-    def is_sweep_due(self, list events):
-        """Whether a sweep is due, now that `events`, which `wait` returned, have been handled."""
+    def is_sweep_due(self):
+        """Whether a sweep is due, now that what was ready has been handled."""
         cdef int64_t now = self.clock.now()
         if now < self.due:
             return False
-        self.swept = self.began if events else now
+        self.swept = self.began if self.found else now
         return True
 
     def begin_period(self):

@@ -28,7 +28,7 @@ except ImportError as error:
 
 READABLE: Final = 1  # of a watcher, libev's EV_READ
 
-Poll = Callable[[float | None], list[tuple[int, int]]]
+Poll = Callable[[float | None], Poller]
 
 # Returns the greenlet that will call the first argument with the others.
 spawn: Final = gevent.spawn
@@ -51,7 +51,7 @@ def cooperative_poll(poller: Poller) -> Poll:
     hub = gevent.get_hub()
     ready = hub.loop.io(poller.fd, READABLE)
 
-    def poll(timeout: float | None) -> list[tuple[int, int]]:
+    def poll(timeout: float | None) -> Poller:
         waiter: Waiter[None] = Waiter(hub)
         timer = hub.loop.timer(poller.patience(timeout))
         ready.start(waiter.switch, None)

@@ -51,7 +51,7 @@ class Handler(Protocol):
         """Take the ready `events`, an `EPOLL*` mask."""
 
 
-Poll = Callable[[float | None], list[tuple[int, int]]]
+Poll = Callable[[float | None], Poller]
 OnError = Callable[[object, Exception], None]
 
 
@@ -224,8 +224,8 @@ class Reactor:
                 for fd, mask in events:
                     handlers[fd].on_event(mask)
             except Exception as error:
-                self._fail(fd, error, events)
-            if is_sweep_due(events):
+                self._fail(fd, error)
+            if is_sweep_due():
                 self._sweep_due(len(events) == BATCH)
             if once or self._stopping:
                 return len(events)
@@ -256,7 +256,6 @@ class Reactor:
 
     def sweep(self) -> None:
         """Sweep now; the next is due a second later."""
-        self._poller.is_sweep_due([])
         self._sweep_due(full=False)
 
     def _sweep_due(self, full: bool) -> None:
@@ -272,11 +271,10 @@ class Reactor:
             except Exception as error:
                 self.on_error(callback, error)
 
-    def _fail(self, fd: int, error: Exception, events: list[tuple[int, int]]) -> None:
+    def _fail(self, fd: int, error: Exception) -> None:
         """Take out the handler that raised, then serve those that stand behind it in the batch."""
         self._take_out(fd, error)
-        behind = [number for number, _ in events].index(fd) + 1
-        for number, mask in events[behind:]:
+        for number, mask in self._poller:
             try:
                 self._handlers[number].on_event(mask)
             except Exception as another:

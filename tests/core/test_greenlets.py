@@ -9,6 +9,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from fastwsgi._epoll import Poller
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.reports import Reports
 from tests.support.loop import SteppedServer
@@ -65,7 +66,7 @@ def test_the_reactor_sleeps_while_nothing_happens(
     turns: list[int] = []
     poll = reactor._poll
 
-    def counted(timeout: float | None) -> list[tuple[int, int]]:
+    def counted(timeout: float | None) -> Poller:
         events = poll(timeout)
         turns.append(len(events))
         return events
