@@ -41,7 +41,7 @@ cdef struct Seen:
 
 # What an environ was given for one field. The value is NULL where it must not be kept between requests.
 cdef struct Entry:
-    PyObject *key                     # borrowed from its slot
+    NameSlot *slot
     PyObject *value                   # borrowed; the environ holds it while that waits
 
 
@@ -60,7 +60,8 @@ cdef class Loan(EarlyHints):
     cdef dict environ                 # while it waits; else None
     cdef Loan next                    # of those that wait
     cdef uint64_t version             # when it was lent
-    cdef uint64_t serial              # of the head it was made for; 0: not all of its fields are in it
+    cdef uint64_t serial              # of the head it was made for
+    cdef bint whole                   # all fields of that are in it
     cdef Held held
     cdef int count                    # of entries; -1: it cannot be lent again
     cdef uint32_t told                # as `Seen.told`
@@ -97,8 +98,9 @@ cdef class EnvironBuilder:
     cdef dict indexes                 # key -> NameSlot.index
     cdef NameSlot slots[SLOTS]
 
-    # Make an environ for the head at `data`. Two calls with the same `serial` have the same head. `exchange` is given
-    # the environ and the EarlyHints in it. Returns DONE, or why the request is to be refused; then it has no environ.
+    # Make an environ for the head at `data`. Two calls with the same `serial` have the same head; `head.alike` compares
+    # it with the head of the serial before. `exchange` is given the environ and the EarlyHints in it. Returns DONE, or
+    # why the request is to be refused; then it has no environ.
     cdef int lend(self, Exchange exchange, const char *data, const RequestHead *head, uint64_t serial) except -1
     # Make `body` the wsgi.input of an environ that was lent and that nobody has seen yet.
     cdef int give_input(self, Exchange exchange, object body) except -1
@@ -107,7 +109,7 @@ cdef class EnvironBuilder:
     cdef int take_back(self, Exchange exchange) except -1
 
     cdef int build(self, Exchange exchange, const char *data, const RequestHead *head, Loan loan) except -1
-    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1
+    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head, uint64_t serial) except -1
     cdef int refresh(self, dict environ, Held *held) except -1
     cdef int take_target(self, const char *data, const RequestHead *head) except -1
     cdef int add_field(

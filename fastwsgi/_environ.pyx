@@ -218,6 +218,10 @@ cdef bint is_plain(const RequestHead *head) noexcept nogil:
     )
 
 
+cdef inline bint is_named(const NameSlot *slot, const char *name, uint32_t length, uint32_t hash) noexcept nogil:
+    return slot.hash == hash and slot.length == length and memcmp(slot.name, name, length) == 0
+
+
 cdef inline PyObject *kept(const NameSlot *slot, PyObject *value) noexcept nogil:
     return value if slot.value == value else NULL
 
@@ -292,7 +296,7 @@ cdef class EnvironBuilder:
             self.spare, loan.next = loan.next, None
             self.spares -= 1
             if (
-                (loan.serial == serial or self.renew(loan, data, head)) and not self.outside
+                (loan.serial == serial and loan.whole or self.renew(loan, data, head, serial)) and not self.outside
                 and (loan.told == 0 or self.renew_scheme(exchange, data, head, loan))
             ):
                 self.refresh(loan.environ, &loan.held)
@@ -307,7 +311,7 @@ cdef class EnvironBuilder:
                 return verdict
         if self.target_length == 0:  # too long to be kept
             loan.count = -1
-        loan.serial = serial
+        loan.serial, loan.whole = serial, True
         loan.version = version_of(<PyObject *>exchange.environ)
         loan.exchange = exchange
         exchange.hints = loan
@@ -433,23 +437,23 @@ cdef class EnvironBuilder:
         return DONE
 
     # Put the fields of `head` into an environ that waits. False where it has other fields; it is of no use then.
-    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head) except -1:
+    cdef bint renew(self, Loan loan, const char *data, const RequestHead *head, uint64_t serial) except -1:
         cdef Entry *entry = loan.entries
         cdef const Field *field
-        cdef NameSlot *slot
+        cdef uint64_t alike = head.alike if loan.serial + 1 == serial else 0
         cdef str value
         cdef uint32_t i
         if head.field_count != <uint32_t>loan.count or not is_plain(head):
             return False
         for i in range(head.field_count):
             field = &head.fields[i]
-            slot = self.find(data + field.name.start, field.name.length, field.hash)
-            if slot == NULL or slot.key != entry.key:
-                return False
-            value = self.slot_value(slot, data + field.value.start, field.value.length)
-            if <PyObject *>value != entry.value:
-                loan.environ[<object>slot.key] = value
-                entry.value = kept(slot, <PyObject *>value)
+            if not (alike >> i & 1 and entry.value != NULL):
+                if not is_named(entry.slot, data + field.name.start, field.name.length, field.hash):
+                    return False
+                value = self.slot_value(entry.slot, data + field.value.start, field.value.length)
+                if <PyObject *>value != entry.value:
+                    loan.environ[<object>entry.slot.key] = value
+                    entry.value = kept(entry.slot, <PyObject *>value)
             entry += 1
         return True
 
@@ -472,8 +476,8 @@ cdef class EnvironBuilder:
             loan.held.input = <PyObject *>self.no_input
         for place in range(loan.count):
             if loan.entries[place].value == NULL:
-                loan.environ[<object>loan.entries[place].key] = NOTHING
-                loan.serial = 0
+                loan.environ[<object>loan.entries[place].slot.key] = NOTHING
+                loan.whole = False
         loan.next, self.spare = self.spare, loan
         self.spares += 1
         return 0
@@ -520,7 +524,7 @@ cdef class EnvironBuilder:
         value = self.slot_value(slot, data + field.value.start, field.value.length)
         environ[<object>slot.key] = value
         if loan.count >= 0:
-            loan.entries[loan.count] = Entry(slot.key, kept(slot, <PyObject *>value))
+            loan.entries[loan.count] = Entry(slot, kept(slot, <PyObject *>value))
             loan.count += 1
         return 0
 
@@ -565,7 +569,7 @@ cdef class EnvironBuilder:
         cdef NameSlot *slot
         for probe in range(<uint32_t>PROBES):
             slot = &self.slots[(hash + probe) & (SLOTS - 1)]
-            if slot.hash == hash and slot.length == length and memcmp(slot.name, name, length) == 0:
+            if is_named(slot, name, length, hash):
                 return slot
             if slot.length == 0:
                 return self.fill(slot, name, length, hash) if length <= SLOT_NAME else NULL

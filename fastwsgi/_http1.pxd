@@ -16,7 +16,7 @@ cdef extern from "<sys/types.h>" nogil:
 
 
 cdef enum:
-    LAST_LIMIT = 1024                 # longer heads are parsed anew each time
+    LAST_LIMIT = 4096                 # longer heads are parsed anew each time
 
 
 cdef enum State:

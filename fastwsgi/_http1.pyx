@@ -70,6 +70,7 @@ from fastwsgi._parser cimport (
     NOT_TLS,
     RequestHead,
     decode_chunks,
+    follow_head,
     parse_head,
     reset_chunks,
     reset_head,
@@ -592,15 +593,18 @@ cdef class Connection(Exchange):
         cdef Field *fields = head.fields
         cdef int verdict
         http.serial += 1
-        http.last_length = 0
         if self.partial == NULL:
-            reset_head(head)
+            if http.last_length:
+                follow_head(head, http.last)
+            else:
+                reset_head(head)
         else:
             memcpy(head, self.partial, sizeof(RequestHead))
             head.fields = fields
             memcpy(fields, self.partial + 1, head.field_count * sizeof(Field))
             free(self.partial)
             self.partial = NULL
+        http.last_length = 0
         verdict = parse_head(data, size, &http.limits, head)
         if verdict == DONE and head.length <= LAST_LIMIT:
             memcpy(http.last, data, head.length)

@@ -208,12 +208,21 @@ cdef struct RequestHead:
     int64_t content_length            # -1 without one
     bint chunked
     Field *fields
+    # The head before, of which the entries of `fields` that are not in use yet still tell. Forgotten with MORE.
+    const char *before                # its bytes
+    uint32_t before_length
+    uint32_t before_count             # its fields; 0: nothing is known
+    uint64_t alike                    # a bit for each of the first 64 fields whose line is the same in both
 
 
 # A hash of a field name's bytes, case and all.
 cdef uint32_t name_hash(const char *name, uint32_t length) noexcept nogil
 
 cdef void reset_head(RequestHead *head) noexcept nogil
+
+# As `reset_head`, where `head` is DONE: a line that the next head, which must have the same limits, has in the same
+# place is not parsed again. `before` has the bytes of what `head` holds, and keeps them as long as that goes on.
+cdef void follow_head(RequestHead *head, const char *before) noexcept nogil
 
 # Parse a request head. Arguments: all bytes of the request so far; `head` as `reset_head` or the last MORE left it.
 # Returns MORE, DONE or a refusal. Linear in the bytes of each line; no line is parsed twice.

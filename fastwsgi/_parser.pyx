@@ -2,7 +2,8 @@
 
 How it works: `parse_head` walks the head line by line and keeps offsets, never copies. What a field means to framing
 is decided when its line is read; what fields mean together (two framings, a missing Host) when the head is complete.
-An incomplete line costs a second look at that line alone when more bytes come.
+An incomplete line costs a second look at that line alone when more bytes come. A line that the head before had in the
+same place, byte for byte, is taken from there: browsers and proxies change a few lines of a dozen.
 
 Laws: no Python object is touched and nothing of the package is imported, so the same C runs under a fuzzer. No byte
 outside [data, data + size) is read. The verdict never depends on how the bytes were cut: every scan stops at the limit
@@ -130,6 +131,12 @@ cdef void reset_head(RequestHead *head) noexcept nogil:
     head.content_length = -1
 
 
+cdef void follow_head(RequestHead *head, const char *before) noexcept nogil:
+    cdef uint32_t length = head.length, count = head.field_count
+    reset_head(head)
+    head.before, head.before_length, head.before_count = before, length, count
+
+
 cdef int parse_head(const char *data, size_t size, const Limits *limits, RequestHead *head) noexcept nogil:
     cdef int verdict = MORE
     cdef uint32_t bound = <uint32_t>size if size < limits.head else limits.head
@@ -141,9 +148,13 @@ cdef int parse_head(const char *data, size_t size, const Limits *limits, Request
             return verdict
     if head.position != 0:
         verdict = parse_fields(<bytes_t>data, bound, limits, head)
-    if verdict == MORE and size >= limits.head:
-        return HEAD_TOO_LARGE
-    return finish_head(<bytes_t>data, head) if verdict == DONE else verdict
+    if verdict == DONE:
+        return finish_head(<bytes_t>data, head)
+    if verdict == MORE:
+        head.before_count, head.alike = 0, 0  # a line that is not complete may have been written over what was there
+        if size >= limits.head:
+            return HEAD_TOO_LARGE
+    return verdict
 
 
 # -- request line ------------------------------------------------------------------------------------------------------
@@ -349,12 +360,31 @@ cdef int parse_fields(bytes_t data, uint32_t bound, const Limits *limits, Reques
             verdict = continue_field(data, p, bound, limits, head)
         elif head.field_count == limits.fields:
             return TOO_MANY_FIELDS
+        elif head.field_count < head.before_count and has_line_of_before(data, p, bound, head):
+            verdict = note_field(data, head, &head.fields[head.field_count])
         else:
             verdict = parse_field(data, p, bound, limits, head)
         if verdict != DONE:
             return verdict
         p = head.position
     return MORE
+
+
+# Whether the line at `p` is the same as that of the head before in this place. Then its field is moved to `p`, and
+# `head.position` behind it. The entry behind it, which tells where that line ended, has not been written yet.
+cdef inline bint has_line_of_before(bytes_t data, uint32_t p, uint32_t bound, RequestHead *head) noexcept nogil:
+    cdef uint32_t place = head.field_count
+    cdef Field *field = &head.fields[place]
+    cdef uint32_t start = field.name.start
+    cdef uint32_t stop = head.before_length - 2 if place + 1 == head.before_count else head.fields[place + 1].name.start
+    if field.kind & FOLDED or bound - p < stop - start or memcmp(data + p, head.before + start, stop - start) != 0:
+        return False
+    field.name.start = p
+    field.value.start += p - start
+    head.position = p + stop - start
+    if place < 64:
+        head.alike |= <uint64_t>1 << place
+    return True
 
 
 cdef inline int field_starved(uint32_t bound, uint32_t stop) noexcept nogil:
@@ -396,11 +426,7 @@ cdef int parse_field(
     verdict = parse_value(data, p, bound, stop, head, field)
     if verdict != DONE:
         return verdict
-    if kinds & UNDERSCORE:
-        field.kind = UNDERSCORED_FIELD
-        head.flags |= SEEN_ODD
-        head.field_count += 1
-        return DONE
+    field.kind = UNDERSCORED_FIELD if kinds & UNDERSCORE else field_kind(data + start, field.name.length)
     return note_field(data, head, field)
 
 
@@ -424,6 +450,8 @@ cdef int continue_field(
     if verdict == DONE:
         field.kind |= FOLDED
         head.flags |= SEEN_ODD
+        if head.field_count <= 64:
+            head.alike &= ~(<uint64_t>1 << (head.field_count - 1))
     return verdict
 
 
@@ -470,7 +498,6 @@ cdef int note_field(bytes_t data, RequestHead *head, Field *field) noexcept nogi
     cdef int verdict = DONE
     cdef bytes_t value = data + field.value.start
     cdef uint32_t length = field.value.length
-    field.kind = field_kind(data + field.name.start, field.name.length)
     if field.kind == PLAIN_FIELD or field.kind == COOKIE_FIELD:
         pass
     elif field.kind == HOST_FIELD:
@@ -485,7 +512,7 @@ cdef int note_field(bytes_t data, RequestHead *head, Field *field) noexcept nogi
         note_connection(head, value, length)
     elif field.kind == EXPECT_FIELD:
         verdict = note_expect(head, value, length)
-    elif field.kind == PROXY_FIELD:
+    else:
         head.flags |= SEEN_ODD
     head.field_count += 1
     return verdict

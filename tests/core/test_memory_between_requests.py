@@ -25,6 +25,9 @@ FIELDS = [
     "Host: h\r\nContent-Type: text/plain\r\n",
     "Host: h\r\nContent-Length: 3\r\n",
     "Host: h\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n",
+    "Host: h\r\nUser-Agent: one\r\nAccept: */*\r\nCookie: a=1\r\nReferer: /x\r\n",
+    "Host: h\r\nUser-Agent: one\r\nAccept: a/b\r\nCookie: a=2\r\nReferer: /x\r\n",
+    "Host: h\r\nUser-Agent: one\r\nAccept: */*\r\nReferer: /x\r\nX_Odd: 1\r\n",
 ]
 METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
 

@@ -36,6 +36,9 @@ class RequestHead(Structure):
         ("content_length", c_int64),
         ("chunked", c_int),
         ("fields", POINTER(Field)),
+        ("before", ctypes.c_void_p),
+        *((name, c_uint32) for name in ("before_length", "before_count")),
+        ("alike", c_uint64),
     ]
 
 
@@ -63,6 +66,7 @@ def exported(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 reset_head = exported("reset_head", None, POINTER(RequestHead))
+follow_head = exported("follow_head", None, POINTER(RequestHead), ctypes.c_void_p)
 parse_head = exported(
     "parse_head", c_int, ctypes.c_void_p, c_size_t, POINTER(Limits), POINTER(RequestHead)
 )

@@ -47,6 +47,28 @@ static void check_end(const uint8_t *data, const limits_t *limits, const head_t 
     REQUIRE(parse_pieces(short_of_one, limits, &prefix) == SAYS(MORE));
 }
 
+/* What came before changes nothing: a head that differs from it by a byte says the same as by itself. */
+static void check_follower(const uint8_t *steps, const char *data, const limits_t *limits, head_t *before)
+{
+    static field_t of_follower[FIELDS];
+    head_t alone = {.fields = of_follower};
+    size_t size = before->length, place = (steps[0] << 8 | steps[1]) % size;
+    size_t behind = place + (steps[2] & 1);             /* where it goes on: the byte is replaced, or stays */
+    size_t ahead = place + !(steps[2] & 2);             /* and there: another comes, or none */
+    char *follower = malloc(size + 1);
+    memcpy(follower, data, place);
+    follower[place] = (char)steps[3];
+    memcpy(follower + ahead, data + behind, size - behind);
+    size = ahead + size - behind;
+
+    int verdict = parse_whole(follower, size, limits, &alone);
+    PARSER(follow_head)(before, data);
+    REQUIRE(parse(follower, size, limits, before) == verdict);
+    if (verdict >= SAYS(MORE))
+        require_same(&alone, before);
+    free(follower);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     head_t whole = {.fields = of_whole}, pieces = {.fields = of_pieces};
@@ -69,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (verdict == SAYS(DONE)) {
         check_head((const char *)data, size, &whole, &limits);
         check_end(data, &limits, &whole);
+        check_follower(input + 2, (const char *)data, &limits, &whole);
     }
 
     ASAN_UNPOISON_MEMORY_REGION(of_whole + limits.fields, surplus);
