@@ -1,7 +1,10 @@
 # The two surfaces between protocols and handlers. A protocol subclasses Exchange, a handler Dispatcher; neither knows
 # the other. Calls through them are C-level virtual calls.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
+
+# A truth in a byte, as there may be tens of thousands of connections.
+ctypedef uint8_t Flag
 
 
 # What `flush` says of the way to the client.
@@ -27,8 +30,9 @@ cdef class Exchange:
     cdef dict environ                 # PEP 3333; belongs to the application once it was dispatched
     cdef EarlyHints hints             # of `environ`
     cdef object task                  # what the handler keeps while it is not through with the exchange, else None
-    cdef bint in_app                  # the application's own code runs, so that what is elsewhere may be cut off
-    cdef bint waiting                 # for the client, in `wait`
+    cdef Flag in_app                  # the application's own code runs, so that what is elsewhere may be cut off
+    cdef Flag waiting                 # for the client, in `wait`
+    cdef Flag trusted                 # its peer may say where a request comes from
     cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef object lent                  # gunicorn.socket of a request that asks for another protocol; else None
     cdef Exchange next                # of those that wait for a thread
@@ -39,7 +43,6 @@ cdef class Exchange:
     # Of who connected, or of a PROXY header; not `remote_addr` where a header field named the client.
     cdef object peer_addr
     cdef object remote_port           # str; None for a client without an address
-    cdef bint trusted                 # its peer may say where a request comes from
     cdef dict extra                   # what every environ of this connection has besides; or None
     # For the access log; filled only where one is wanted.
     cdef readonly object status       # str, as the application gave it

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from fastwsgi._body cimport RequestBody
 from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, Exchange
+from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
 from fastwsgi._parser cimport ChunkDecoder, Limits, RequestHead
 from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport HeadWriter, Output
@@ -104,10 +104,19 @@ cdef class Connection(Exchange):
     cdef void *before                 # neighbours among the open connections; borrowed
     cdef void *behind
     cdef int fd
-    cdef State state
     cdef uint32_t watched             # epoll events registered
     cdef uint32_t missed              # epoll events that came while the exchange was elsewhere
     cdef uint32_t answered            # requests on this connection
+    cdef uint8_t state                # a State
+    cdef uint8_t framing              # a Framing: of the response
+    cdef Flag head_only
+    cdef Flag http_1_0
+    cdef Flag expects_continue        # of a body that is streamed
+    cdef Flag keeps_alive
+    cdef Flag lingers                 # input may follow that nobody will read
+    cdef Flag resets                  # the connection, when it is closed: the response is not complete
+    cdef Flag gone                    # nothing can be sent any more
+    cdef Flag nonblocking             # the socket itself, for sendfile
     cdef int64_t deadline             # milliseconds; 0: none
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
@@ -121,15 +130,6 @@ cdef class Connection(Exchange):
     cdef int64_t body_since           # milliseconds
     # the response
     cdef HeadWriter writer            # has what was gathered; None when there is nothing
-    cdef Framing framing
-    cdef bint head_only
-    cdef bint http_1_0
-    cdef bint expects_continue        # of a body that is streamed
-    cdef bint keeps_alive
-    cdef bint lingers                 # input may follow that nobody will read
-    cdef bint resets                  # the connection, when it is closed: the response is not complete
-    cdef bint gone                    # nothing can be sent any more
-    cdef bint nonblocking             # the socket itself, for sendfile
     cdef int64_t left                 # of a body BY_LENGTH; of the input while LINGERING
     cdef int64_t turn                 # bytes sent since the reactor gave this connection its turn
     cdef list pending                 # Segments the socket did not take; None when there are none
