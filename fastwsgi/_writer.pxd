@@ -34,6 +34,8 @@ cdef struct ResponseHead:
 cdef enum:
     LINES = 64                        # a power of two
     LINE_LIMIT = 104                  # longer lines are made anew each time
+    WHOLE_FIELDS = 16                 # heads of more fields, or longer ones, are put together each time
+    WHOLE_LIMIT = 1024
 
 
 # A field line as it was made from a tuple of two str, which cannot change while it is kept.
@@ -58,6 +60,12 @@ cdef class HeadWriter:
     cdef int64_t second               # of the Date line below
     cdef char common[512]             # "Date: …" and the Server line
     cdef size_t common_length
+    # A head that was put together of what stands above, to be known by its objects:
+    cdef int whole                    # its fields; -1: there is none
+    cdef PyObject *fields[WHOLE_FIELDS]  # owned by `lines`
+    cdef ResponseHead meaning
+    cdef size_t text_length
+    cdef char text[WHOLE_LIMIT]
 
     # Append status line, Date, Server and the application's fields, without framing fields and without the empty line.
     # `wall` is the time in seconds since the epoch. Raises ApplicationError and leaves `out` as it was.
@@ -71,7 +79,10 @@ cdef class HeadWriter:
     cdef int learn(
         self, FieldLine *line, tuple field, const Output *out, size_t start, int64_t content_length,
     ) except -1
-    cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1
+    cdef bint repeats(self, object status, object headers, int64_t wall) noexcept
+    cdef int keep_whole(self, list headers, size_t start, const ResponseHead *head) noexcept
+    # Returns whether all of them had their line among `lines`.
+    cdef bint put_fields(self, Output *out, object headers, ResponseHead *head) except -1
     cdef int put_pair(self, Output *out, object field, ResponseHead *head) except -1
     cdef int put_field(self, Output *out, object name, object value, ResponseHead *head) except -1
     cdef int drop_field(

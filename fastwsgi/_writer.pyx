@@ -3,7 +3,8 @@
 How it works: names and values are read where the str objects keep them, checked by table or by sixteen bytes at a
 time, and copied once. A (name, value) tuple that comes again, as constants do, is known by its identity and its line
 is copied as it was made; the tuple is kept for that, so no other object can have its address. Date and Server stand
-ready as one block that changes when the second does.
+ready as one block that changes when the second does. A head all of whose objects come again in the same second is one
+copy.
 
 Laws: what is refused leaves nothing behind, the buffer is cut back to where it was. Framing and the connection belong
 to the server: `Transfer-Encoding`, `Connection` and the other hop-by-hop fields of the application are left out and
@@ -24,6 +25,8 @@ from fastwsgi._parser cimport value_span
 from fastwsgi.errors import ApplicationError
 
 cdef extern from "Python.h":
+    Py_ssize_t PyList_GET_SIZE(object items)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t place)
     int PyUnicode_1BYTE_KIND
     int PyUnicode_KIND(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
@@ -205,6 +208,7 @@ cdef class HeadWriter:
             raise ValueError(f"{server!r} cannot be the value of a Server field")
         self.server = b"Server: " + value + b"\r\n" if value else b""
         self.second = -1
+        self.whole = -1
 
     cdef int put_common(self, Output *out, int64_t wall) except -1:
         cdef tm date
@@ -222,16 +226,47 @@ cdef class HeadWriter:
     cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1:
         cdef Output *out = &self.out
         cdef size_t before = out.length
+        if self.repeats(status, headers, wall):
+            head[0] = self.meaning
+            self.dropped = None
+            return append(out, self.text, self.text_length)
         try:
             head.content_length = -1
             head.close_asked = False
             self.dropped = None
             head.status = self.put_status(out, status)
             self.put_common(out, wall)
-            self.put_fields(out, headers, head)
+            if self.put_fields(out, headers, head) and type(headers) is list and status is self.status:
+                self.keep_whole(<list>headers, before, head)
         except BaseException:
             out.length = before
             raise
+        return 0
+
+    cdef bint repeats(self, object status, object headers, int64_t wall) noexcept:
+        cdef int i
+        if (
+            self.whole < 0 or wall != self.second or status is not self.status
+            or type(headers) is not list or PyList_GET_SIZE(headers) != self.whole
+        ):
+            return False
+        for i in range(self.whole):
+            if PyList_GET_ITEM(headers, i) != self.fields[i]:
+                return False
+        return True
+
+    # The head that stands in `out` from `start` is made of lines that are known.
+    cdef int keep_whole(self, list headers, size_t start, const ResponseHead *head) noexcept:
+        cdef Py_ssize_t count = PyList_GET_SIZE(headers), i
+        self.text_length = self.out.length - start
+        self.whole = -1
+        if count > WHOLE_FIELDS or self.text_length > WHOLE_LIMIT:
+            return 0
+        memcpy(self.text, self.out.data + start, self.text_length)
+        for i in range(count):
+            self.fields[i] = PyList_GET_ITEM(headers, i)
+        self.meaning = head[0]
+        self.whole = <int>count
         return 0
 
     cdef int put_interim(self, object headers) except -1:
@@ -261,16 +296,18 @@ cdef class HeadWriter:
         append(out, <const char *>PyUnicode_DATA(status), length)
         append(out, b"\r\n", 2)
         if length + 11 <= <Py_ssize_t>sizeof(self.status_line):
+            self.whole = -1
             self.status, self.status_code, self.status_length = status, code, length + 11
             memcpy(self.status_line, out.data + out.length - self.status_length, self.status_length)
         return code
 
-    cdef int put_fields(self, Output *out, object headers, ResponseHead *head) except -1:
+    cdef bint put_fields(self, Output *out, object headers, ResponseHead *head) except -1:
         cdef list fields
         cdef object field
         cdef FieldLine *line
         cdef size_t start
         cdef int64_t before
+        cdef bint known = True
         if type(headers) is list:
             fields = headers
         else:
@@ -282,7 +319,9 @@ cdef class HeadWriter:
             line = &self.lines[(<size_t><void *>field >> 4 ^ <size_t><void *>field >> 10) & (LINES - 1)]
             if line.field == <PyObject *>field:
                 self.put_known(out, line, head)
-            elif type(field) is tuple and len(<tuple>field) == 2:
+                continue
+            known = False
+            if type(field) is tuple and len(<tuple>field) == 2:
                 start = out.length
                 before = head.content_length
                 self.put_field(out, (<tuple>field)[0], (<tuple>field)[1], head)
@@ -290,7 +329,7 @@ cdef class HeadWriter:
                     self.learn(line, <tuple>field, out, start, -1 if before >= 0 else head.content_length)
             else:
                 self.put_pair(out, field, head)
-        return 0
+        return known
 
     cdef bint put_known(self, Output *out, const FieldLine *line, ResponseHead *head) except -1:
         if line.content_length >= 0:
@@ -305,6 +344,7 @@ cdef class HeadWriter:
     ) except -1:
         if type(field[0]) is not str or type(field[1]) is not str:
             return 0
+        self.whole = -1
         Py_INCREF(field)
         Py_XDECREF(line.field)
         line.field = <PyObject *>field

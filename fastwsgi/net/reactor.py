@@ -29,7 +29,7 @@ import select
 from collections.abc import Callable
 from operator import attrgetter
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from fastwsgi._clock import Clock
 from fastwsgi._epoll import BATCH, Poller

@@ -12,7 +12,17 @@ from fastwsgi._parser import Verdict
 from tests.support.parser import Field, Limits, RequestHead, follow_head, parse_head, reset_head
 
 LIMITS = Limits(request_line=64, field=40, fields=5, head=200, leniency=31)
-LINES = ("Host: h", "A: 1", "Aa: 1", "Long: " + "v" * 30, " folded", "B : 2", "X_Y: 3", "Proxy: p", "")
+LINES = (
+    "Host: h",
+    "A: 1",
+    "Aa: 1",
+    "Long: " + "v" * 30,
+    " folded",
+    "B : 2",
+    "X_Y: 3",
+    "Proxy: p",
+    "",
+)
 HEADS = [
     f"GET /{path} HTTP/1.1\r\nHost: h\r\n{first}\r\n{second}\r\n\r\n".encode()
     for path in ("", "longer")

@@ -252,6 +252,30 @@ def test_a_refused_field_is_refused_again() -> None:
             writer.serialise("200 OK", [bad], 0)
 
 
+def test_a_head_is_made_of_its_own_objects() -> None:
+    """Whatever one writer has made before, it makes what a new one makes."""
+    chance = random.Random(3)
+    statuses = ["200 OK", "200 Fine", "404 Not Found", "204 No Content", "599 " + "x" * 80]
+    fields = [("X-A", "1"), ("X-A", "2"), ("Content-Length", "5"), ("X-Long", "v" * 200)]
+    fields += [("Connection", "close"), ("Keep-Alive", "1"), ("X-B", "b" * 90)]
+    fields += [(f"X-{number}", "v" * 80) for number in range(80)]  # more than there is room for
+    lists = [chance.sample(fields[:7], chance.randrange(4)) for _ in range(12)]
+    lists += [chance.sample(fields, 18), fields[7:27], fields[7:22], []]
+    writer = HeadWriter("x")
+    for _ in range(5000):
+        status, headers = chance.choice(statuses), chance.choice(lists)
+        if chance.random() < 0.1:
+            headers[:] = chance.sample(fields, len(headers))
+        second = chance.choice((7, 8)) if chance.random() < 0.1 else 7
+        try:
+            expected = HeadWriter("x").serialise(status, headers, second)
+        except ApplicationError:
+            with pytest.raises(ApplicationError):
+                writer.serialise(status, headers, second)
+        else:
+            assert writer.serialise(status, headers, second) == expected
+
+
 class Shifty(str):
     """A str that could change what it says."""
 

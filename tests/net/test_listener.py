@@ -17,11 +17,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fastwsgi._clock import Clock
 from fastwsgi.net import listener as listener_module
 from fastwsgi.net.listener import BATCH, SHARED_BATCH, Listener, State, bind
 from fastwsgi.net.reactor import Reactor
-
-from fastwsgi._clock import Clock
 
 
 class Door:
@@ -455,9 +454,7 @@ class Ear:
         self.heard.put(self.name)
 
 
-def test_a_connection_on_a_shared_socket_wakes_one_worker(
-    shared_door: Door, clock: Clock
-) -> None:
+def test_a_connection_on_a_shared_socket_wakes_one_worker(shared_door: Door, clock: Clock) -> None:
     """Two workers wait in epoll; one of them hears of the connection, the other sleeps on."""
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()
     reactors = {"first": Reactor(clock), "second": Reactor(clock)}

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastwsgi._clock import Clock
 from fastwsgi._parser import Verdict
 from fastwsgi.net.proxy_protocol import (
     SIGNATURE,
@@ -29,7 +30,6 @@ from fastwsgi.net.reactor import Reactor
 from tests.support.certificates import TlsSocket, client_context
 from tests.support.loop import SteppedServer
 
-from fastwsgi._clock import Clock
 from .preambles import (
     PROXY,
     TEXT,

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fastwsgi._clock import Clock
 from fastwsgi._epoll import Poller
 from fastwsgi.net.reactor import BATCH, BATCHES_BEFORE_SWEEP, Reactor
-
-from fastwsgi._clock import Clock
 
 
 class Recorder:
@@ -472,9 +471,7 @@ def test_a_stop_lets_the_batch_end(reactor: Reactor, pair: MakePair) -> None:
     assert [handler.seen for handler in handlers] == [[b"x"]] * 4
 
 
-def test_close_releases_its_descriptors_and_leaves_the_others(
-    pair: MakePair, clock: Clock
-) -> None:
+def test_close_releases_its_descriptors_and_leaves_the_others(pair: MakePair, clock: Clock) -> None:
     before = set(os.listdir("/proc/self/fd"))
     reactor = Reactor(clock)
     ours, theirs = pair()
