@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
-from fastwsgi._body cimport RequestBody
+from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
@@ -65,7 +65,7 @@ cdef class Http1:
     cdef char *scratch                # scratch: bytes just received
     # Settings; times in milliseconds, sizes in bytes.
     cdef int64_t body_limit           # 0: none
-    cdef size_t memory_limit
+    cdef BodyMemory body_memory
     cdef object open_spool
     cdef int64_t head_timeout
     cdef int64_t body_timeout
@@ -136,9 +136,11 @@ cdef class Connection(Exchange):
 
     cdef int enter(self, State state) except -1
     cdef int read(self, uint32_t events) except -1
+    cdef int read_nothing(self, ssize_t n) except -1
     cdef char *make_room(self, size_t *room) except NULL
     cdef int consume(self, const char *data, size_t size) except -1
     cdef ssize_t consume_head(self, const char *data, size_t size) except -1
+    cdef int take_body(self, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
     cdef size_t stream(self, const char *data, size_t size) except? 0

@@ -42,7 +42,7 @@ from libc.stdint cimport int64_t, SIZE_MAX, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from fastwsgi._body cimport RequestBody
+from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
@@ -147,7 +147,7 @@ cdef enum:
     RATE_GRACE_MS = 10000             # before a body's rate counts
     WAIT_MS = 500                     # after which a thread that waits for its client looks whether it still should
     TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
-    TURN_READS = 16                   # buffers received before other connections have their turn
+    TURN_INPUT = 1048576              # bytes received before other connections have their turn
 
 # What is watched for. Edge-triggered: the kernel need not look at the socket again after each event (a twentieth of
 # what a request costs). So input is received until a buffer is not filled; where its end was announced, until it
@@ -236,7 +236,7 @@ cdef class Http1:
         if self.head.fields == NULL:
             raise MemoryError
         self.body_limit = limit_request_body
-        self.memory_limit = body_buffer_size
+        self.body_memory = BodyMemory(SIZE_MAX if request_streaming else body_buffer_size)
         self.open_spool = open_spool
         self.head_timeout = <int64_t>(header_timeout * 1000)
         self.body_timeout = <int64_t>(body_timeout * 1000)
@@ -419,23 +419,20 @@ cdef class Connection(Exchange):
         cdef size_t room = 0
         cdef ssize_t n
         cdef char *data
-        cdef int reads = 0
-        while reads < TURN_READS:
-            reads += 1
+        cdef size_t taken = 0
+        while taken < TURN_INPUT:
             data = self.make_room(&room)
             n = recv(self.fd, data, room, MSG_DONTWAIT)
-            if n == 0:
-                return self.end_of_input()
-            if n < 0:
-                if errno != EAGAIN and errno != EINTR:
-                    return self.lose()
-                return self.end_of_input() if self.tls is not None and self.tls.ended else 0
+            if n <= 0:
+                return self.read_nothing(n)
             if self.tls is not None:
                 self.take_in(data, <size_t>n)
                 if self.tls is not None and self.tls.ended:
                     events |= EPOLLRDHUP
             elif self.input_length:
                 self.consume(self.input, self.input_length + <size_t>n)
+            elif data != self.http.scratch:
+                self.take_body(<size_t>n)
             else:
                 self.consume(data, <size_t>n)
             self.settle()
@@ -443,13 +440,24 @@ cdef class Connection(Exchange):
                 self.missed = events
             if self.state > READING_BODY or (<size_t>n < room and not events & END):
                 return 0
+            taken += <size_t>n
         return self.rewatch()
 
-    # Where to receive: the scratch buffer, or behind the input that waits for the rest of its head.
+    # The end, nothing yet, or a connection that is gone.
+    cdef int read_nothing(self, ssize_t n) except -1:
+        if n < 0 and errno != EAGAIN and errno != EINTR:
+            return self.lose()
+        return self.end_of_input() if n == 0 or self.tls is not None and self.tls.ended else 0
+
+    # Where to receive: the scratch buffer, behind the input that waits for the rest of its head, or where a body lies.
     cdef char *make_room(self, size_t *room) except NULL:
         cdef size_t capacity
         cdef char *grown
         if self.input_length == 0:
+            if self.state == READING_BODY and self.chunks == NULL and self.tls is None:
+                grown = self.body.room(room)
+                if grown != NULL:
+                    return grown
             room[0] = SCRATCH_SIZE
             return self.http.scratch
         if self.input_capacity - self.input_length < 4096:
@@ -657,13 +665,14 @@ cdef class Connection(Exchange):
             if self.chunks == NULL:
                 raise MemoryError
             reset_chunks(self.chunks)
-        self.body = RequestBody(SIZE_MAX if http.streams else http.memory_limit, http.open_spool)
+        self.body = RequestBody(http.body_memory, http.open_spool)
         self.body_left = head.content_length
         self.body_since = http.clock.now()
         if http.streams:
             self.body.source = self
             self.expects_continue = head.flags & EXPECTS_CONTINUE != 0
             return self.run()
+        self.body.announced = <size_t>max(head.content_length, <int64_t>0)
         self.deadline = self.body_since + http.body_timeout
         return self.enter(READING_BODY)
 
@@ -673,6 +682,13 @@ cdef class Connection(Exchange):
         self.lent = self.http.make_socket(os.dup(self.fd))
         self.environ["gunicorn.socket"] = self.lent
         return 0
+
+    # So many bytes of the body were received to where it lies.
+    cdef int take_body(self, size_t size) except -1:
+        self.deadline = self.http.clock.now() + self.http.body_timeout
+        self.body.fill(size)
+        self.body_left -= <int64_t>size
+        return self.run() if self.body_left == 0 else 0
 
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1:
         self.deadline = self.http.clock.now() + self.http.body_timeout
@@ -1451,6 +1467,8 @@ cdef class Connection(Exchange):
         self.fd = -1
         self.gone = True
         self.forget_input()
+        if self.body is not None and self.task is None:  # it was not complete
+            self.body.close()
         http.connections -= 1
         if http.on_change is not None:
             http.on_change()

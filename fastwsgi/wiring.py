@@ -15,7 +15,7 @@ from functools import partial
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from fastwsgi._body import RequestBody
+from fastwsgi._body import BodyMemory, RequestBody
 from fastwsgi._clock import Clock
 from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
@@ -399,7 +399,8 @@ def environ_template(sock: socket.socket, settings: Settings) -> dict[str, Any]:
     return {
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": settings.url_scheme,
-        "wsgi.input": RequestBody(0, partial(open_spool, None)),  # of requests without a body
+        # Of requests without a body.
+        "wsgi.input": RequestBody(BodyMemory(0), partial(open_spool, None)),
         "wsgi.errors": ErrorStream(logging.getLogger(ERROR)),
         "wsgi.multithread": settings.execution != "inline",
         "wsgi.multiprocess": settings.workers > 1,

@@ -76,7 +76,7 @@ DEFAULTS = {
     "limit_request_head": 65536,
     "limit_request_body": 0,
     "keepalive_requests": 1000,
-    "body_buffer_size": 65536,
+    "body_buffer_size": 33554432,
     "header_timeout": 10,
     "body_timeout": 30,
     "body_min_rate": 1024,

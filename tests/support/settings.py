@@ -25,7 +25,7 @@ DEFAULTS: dict[str, object] = {
     "limit_request_field_size": 8190,
     "limit_request_head": 65536,
     "limit_request_body": 0,
-    "body_buffer_size": 65536,
+    "body_buffer_size": 33554432,
     "tmp_upload_dir": None,
     "worker_tmp_dir": None,
     "header_timeout": 10,

@@ -85,11 +85,12 @@ class Limits:
     )
     body_buffer_size = Setting(
         integer,
-        65536,
+        33554432,
         "--body-buffer-size",
         metavar="INT",
-        text="Bytes of a request body that are kept in memory; a larger body goes to a temporary"
-        " file.",
+        text="Bytes of request bodies that a worker keeps in memory, of all its connections"
+        " together; a body that takes more than it leaves for the others goes to a temporary file."
+        " Of each, 16 KiB are kept in memory in any case.",
         ours=True,
     )
     output_buffer_size = Setting(
