@@ -184,7 +184,7 @@ cdef class Connection(Exchange):
     cdef int send_pending(self) except -1
     cdef int push_sealed(self, object owner, const char *body, size_t size) except -1
     cdef int seal(self) except -1
-    cdef bytes cut_piece(self, int64_t limit)
+    cdef object cut_piece(self, Segment segment, int64_t limit)
     cdef int queue_sealed(self, bytes data) except -1
     cdef int say_goodbye(self) except -1
     cdef int watch(self, uint32_t events) except -1

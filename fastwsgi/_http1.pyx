@@ -34,9 +34,10 @@ never ends like one that was.
 import os
 
 cimport cython
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, SIZE_MAX, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
@@ -140,7 +141,7 @@ cdef enum:
     SCRATCH_SIZE = 65536
     FULL_OUTPUT = 65536               # answers gathered before they are sent without waiting for more
     COPIED_BODY = 16384               # a larger block is sent from where it lies
-    SEALED = 65536                    # bytes encrypted at once
+    SEALED = 81920                    # bytes encrypted at once: a block of 64 KiB with its head
     LINGER_BYTES = 65536
     LINGER_MS = 2000
     DRAIN_MS = 1000                   # for a client whose next request may be on its way
@@ -1304,19 +1305,22 @@ cdef class Connection(Exchange):
     # Encrypt some of what is pending, for one send. Nothing else is sent before it.
     cdef int seal(self) except -1:
         cdef Transport tls = self.tls
-        cdef bytes piece
+        cdef Segment segment  # keeps what its pieces show
         cdef list parts = []
         cdef int64_t left = SEALED
+        cdef int64_t size
         cdef int flow = GO_ON
         self.busy += 1
         tls.acquire()
         try:
             while left > 0 and self.pending is not None and not (<Segment>self.pending[0]).sealed:
-                piece = self.cut_piece(min(left, <int64_t>RECORD))
+                segment = <Segment>self.pending[0]
+                size = segment.left
+                piece = self.cut_piece(segment, min(left, <int64_t>RECORD))
                 if piece is None:
                     flow = GONE
                     break
-                left -= PyBytes_GET_SIZE(piece)
+                left -= size - segment.left
                 tls.seal(piece)
                 parts.append(tls.take())
         except OSError:
@@ -1328,25 +1332,25 @@ cdef class Connection(Exchange):
             self.busy -= 1
         return flow
 
-    # Take up to `limit` bytes from the front of what is pending; None where a file has become shorter than it was.
-    cdef bytes cut_piece(self, int64_t limit):
-        cdef Segment segment = <Segment>self.pending[0]
-        cdef int64_t size = min(segment.left, limit)
-        cdef bytes piece = PyBytes_FromStringAndSize(segment.data, <Py_ssize_t>size)
-        cdef ssize_t n = size
+    # Take up to `limit` bytes of the segment in front; None where a file has become shorter than it was.
+    cdef object cut_piece(self, Segment segment, int64_t limit):
+        cdef Py_ssize_t size = <Py_ssize_t>min(segment.left, limit)
         if segment.data != NULL:
+            piece = PyMemoryView_FromMemory(<char *>segment.data, size, PyBUF_READ)
             segment.data += size
         else:
-            n = pread(segment.fd, PyBytes_AS_STRING(piece), <size_t>size, segment.offset)
-            if n <= 0:
+            piece = PyBytes_FromStringAndSize(NULL, size)
+            size = pread(segment.fd, PyBytes_AS_STRING(piece), <size_t>size, segment.offset)
+            if size <= 0:
                 return None
-            segment.offset += n
-        segment.left -= n
+            segment.offset += size
+            piece = piece[:size]
+        segment.left -= size
         if segment.left == 0:
             del self.pending[0]
             if not self.pending:
                 self.pending = None
-        return piece if n == size else piece[:n]
+        return piece
 
     # In front of what waits to be encrypted.
     cdef int queue_sealed(self, bytes data) except -1:

@@ -23,8 +23,8 @@ cdef class Transport:
     # Raises OSError (ssl.SSLError) for what is no TLS, or not the client's.
     cdef bytes open(self, bytes received)
     cdef int read_into(self, list parts) except -1
-    # Encrypt `piece`, of at most RECORD bytes; `take` has the outcome. Raises OSError.
-    cdef int seal(self, bytes piece) except -1
+    # Encrypt `piece`, at most RECORD bytes or a view of them; `take` has the outcome. Raises OSError.
+    cdef int seal(self, object piece) except -1
     # What is to be sent: of `seal`, or of the protocol's own; b"" for nothing.
     cdef bytes take(self)
     # Say that nothing will follow.

@@ -85,7 +85,7 @@ cdef class Transport:
                 self.ended = True
         return 0
 
-    cdef int seal(self, bytes piece) except -1:
+    cdef int seal(self, object piece) except -1:
         self.session.write(piece)
         return 0
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import client_context, localhost
 from tests.support.server import PATIENCE, ServerProcess
 
 STRACE = shutil.which("strace")
@@ -183,3 +184,24 @@ def test_the_reading_of_a_trace() -> None:
         "epoll_wait(5,  <detached ...>\n"
     )
     assert Trace(text).kinds == ["wait", "receive", "send", "receive"]
+
+
+def test_a_block_over_tls_leaves_by_one_call(tmp_path: Path) -> None:
+    """Its head and all its records together, as far as the socket takes them."""
+    block = APP.replace('"5"', '"65536"').replace('b"hello"', 'b"hello" + b"x" * 65531')
+    (tmp_path / "traced.py").write_text(block)
+    words = ["traced:app", "-b", "127.0.0.1:0", *localhost().options]
+    with (
+        ServerProcess.start(words, tmp_path) as server,
+        client_context().wrap_socket(server.connect(), server_hostname="localhost") as client,
+        traced(server, tmp_path / "trace"),
+        client.makefile("rb") as stream,
+    ):
+        for _ in range(REPEATED):
+            client.sendall(REQUEST)
+            while stream.readline() != b"\r\n":
+                pass
+            assert stream.read(65536).startswith(b"hello")
+    counts = Trace((tmp_path / "trace").read_text()).counts
+    assert counts["receive"] >= REPEATED - 1
+    assert counts["send"] < 1.5 * REPEATED
