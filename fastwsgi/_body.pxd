@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from fastwsgi._exchange cimport Exchange
+from fastwsgi._parser cimport ChunkDecoder
 
 
 cdef class BodyMemory:
@@ -25,6 +26,9 @@ cdef class RequestBody:
     cdef object open_file             # returns a new temporary file, open for reading and writing
     cdef object file
     cdef readonly int64_t received    # bytes so far
+    cdef ChunkDecoder *chunks         # owned; NULL: the body has a length
+    cdef int64_t left                 # of that
+    cdef int64_t since                # milliseconds: when it began, or began anew
     cdef Exchange source              # asked for more while the application reads; None: there is no more to come
     cdef object error                 # why there is not, where the body is incomplete; raised by every read
 

@@ -18,6 +18,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, SIZE_MAX
+from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy, memmove
 
 cdef extern from "Python.h":
@@ -62,6 +63,7 @@ cdef class RequestBody:
 
     def __dealloc__(self):
         self.release()
+        free(self.chunks)
 
     cdef void release(self) noexcept:
         Py_CLEAR(self.block)

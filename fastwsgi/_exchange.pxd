@@ -1,7 +1,7 @@
 # The two surfaces between protocols and handlers. A protocol subclasses Exchange, a handler Dispatcher; neither knows
 # the other. Calls through them are C-level virtual calls.
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 # A truth in a byte, as there may be tens of thousands of connections.
 ctypedef uint8_t Flag
@@ -36,8 +36,8 @@ cdef class Exchange:
     cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef object lent                  # gunicorn.socket of a request that asks for another protocol; else None
     cdef Exchange next                # of those that wait for a thread
-    cdef int64_t queued               # milliseconds of the clock: when it began to wait for a thread
-    cdef readonly int64_t waited      # milliseconds it waited for one
+    cdef uint32_t queued              # milliseconds of the clock, which go round: when it began to wait for a thread
+    cdef readonly uint32_t waited     # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
     cdef readonly object remote_addr  # str; "" for a client without an address
     # Of who connected, or of a PROXY header; not `remote_addr` where a header field named the client.

@@ -6,7 +6,7 @@ from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
-from fastwsgi._parser cimport ChunkDecoder, Limits, RequestHead
+from fastwsgi._parser cimport Limits, RequestHead
 from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport HeadWriter, Output
 
@@ -104,7 +104,6 @@ cdef class Connection(Exchange):
     cdef void *before                 # neighbours among the open connections; borrowed
     cdef void *behind
     cdef int fd
-    cdef uint32_t watched             # epoll events registered
     cdef uint32_t missed              # epoll events that came while the exchange was elsewhere
     cdef uint32_t answered            # requests on this connection
     cdef uint8_t state                # a State
@@ -117,17 +116,14 @@ cdef class Connection(Exchange):
     cdef Flag resets                  # the connection, when it is closed: the response is not complete
     cdef Flag gone                    # nothing can be sent any more
     cdef Flag nonblocking             # the socket itself, for sendfile
+    cdef Flag watches_output          # and no input; else the other way round
     cdef int64_t deadline             # milliseconds; 0: none
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
-    cdef size_t input_length
-    cdef size_t input_capacity
+    cdef uint32_t input_length        # no more than a head and what one call received; heads are below 2**31
+    cdef uint32_t input_capacity
     cdef RequestHead *partial         # what is known of an incomplete head, with its fields behind it; or NULL
-    # the request's body
-    cdef RequestBody body
-    cdef ChunkDecoder *chunks         # NULL: the body has a length
-    cdef int64_t body_left
-    cdef int64_t body_since           # milliseconds
+    cdef RequestBody body             # of the request; None: it has none
     # the response
     cdef HeadWriter writer            # has what was gathered; None when there is nothing
     cdef int64_t left                 # of a body BY_LENGTH; of the input while LINGERING
@@ -187,7 +183,7 @@ cdef class Connection(Exchange):
     cdef object cut_piece(self, Segment segment, int64_t limit)
     cdef int queue_sealed(self, bytes data) except -1
     cdef int say_goodbye(self) except -1
-    cdef int watch(self, uint32_t events) except -1
+    cdef int watch(self, bint output) except -1
     cdef int rewatch(self) except -1
     cdef int end_of_input(self) except -1
     cdef int linger(self) except -1

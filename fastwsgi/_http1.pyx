@@ -291,7 +291,6 @@ cdef class Http1:
             connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
         connection.peer_addr = connection.remote_addr
         connection.deadline = self.clock.now() + self.head_timeout
-        connection.watched = INPUT
         self.reactor.add(fd, connection, INPUT)
         connection.behind = self.first
         if self.first != NULL:
@@ -386,7 +385,6 @@ cdef class Connection(Exchange):
     def __dealloc__(self):
         free(self.input)
         free(self.partial)
-        free(self.chunks)
 
     cdef int enter(self, State state) except -1:
         if not (ALLOWED[<int>self.state] >> <int>state) & 1:
@@ -431,7 +429,7 @@ cdef class Connection(Exchange):
                 if self.tls is not None and self.tls.ended:
                     events |= EPOLLRDHUP
             elif self.input_length:
-                self.consume(self.input, self.input_length + <size_t>n)
+                self.consume(self.input, <size_t>self.input_length + <size_t>n)
             elif data != self.http.scratch:
                 self.take_body(<size_t>n)
             else:
@@ -455,18 +453,18 @@ cdef class Connection(Exchange):
         cdef size_t capacity
         cdef char *grown
         if self.input_length == 0:
-            if self.state == READING_BODY and self.chunks == NULL and self.tls is None:
+            if self.state == READING_BODY and self.body.chunks == NULL and self.tls is None:
                 grown = self.body.room(room)
                 if grown != NULL:
                     return grown
             room[0] = SCRATCH_SIZE
             return self.http.scratch
         if self.input_capacity - self.input_length < 4096:
-            capacity = 2 * self.input_length + 4096
+            capacity = 2 * <size_t>self.input_length + 4096
             grown = <char *>realloc(self.input, capacity)
             if grown == NULL:
                 raise MemoryError
-            self.input, self.input_capacity = grown, capacity
+            self.input, self.input_capacity = grown, <uint32_t>capacity
         room[0] = self.input_capacity - self.input_length
         return self.input + self.input_length
 
@@ -495,13 +493,14 @@ cdef class Connection(Exchange):
     cdef int consume_behind(self, bytes plain) except -1:
         cdef size_t size = <size_t>PyBytes_GET_SIZE(plain)
         cdef char *grown
+        cdef size_t capacity = 2 * <size_t>self.input_length + size
         if self.input_capacity - self.input_length < size:
-            grown = <char *>realloc(self.input, 2 * self.input_length + size)
+            grown = <char *>realloc(self.input, capacity)
             if grown == NULL:
                 raise MemoryError
-            self.input, self.input_capacity = grown, 2 * self.input_length + size
+            self.input, self.input_capacity = grown, <uint32_t>capacity
         memcpy(self.input + self.input_length, PyBytes_AS_STRING(plain), size)
-        return self.consume(self.input, self.input_length + size)
+        return self.consume(self.input, <size_t>self.input_length + size)
 
     # Where the answer of the application follows, it takes along what TLS itself has to say.
     cdef bytes unseal(self, const char *data, size_t size):
@@ -559,10 +558,10 @@ cdef class Connection(Exchange):
                 raise MemoryError
             memcpy(grown, data, size)
             free(self.input)
-            self.input, self.input_capacity = grown, size
+            self.input, self.input_capacity = grown, <uint32_t>size
         else:
             memmove(self.input, data, size)
-        self.input_length = size
+        self.input_length = <uint32_t>size
         return 0
 
     cdef int forget_input(self) except -1:
@@ -661,20 +660,20 @@ cdef class Connection(Exchange):
             return self.run()
         if http.body_limit and head.content_length > http.body_limit:
             return self.refuse(BODY_TOO_LARGE)
-        if head.chunked:
-            self.chunks = <ChunkDecoder *>malloc(sizeof(ChunkDecoder))
-            if self.chunks == NULL:
-                raise MemoryError
-            reset_chunks(self.chunks)
         self.body = RequestBody(http.body_memory, http.open_spool)
-        self.body_left = head.content_length
-        self.body_since = http.clock.now()
+        if head.chunked:
+            self.body.chunks = <ChunkDecoder *>malloc(sizeof(ChunkDecoder))
+            if self.body.chunks == NULL:
+                raise MemoryError
+            reset_chunks(self.body.chunks)
+        self.body.left = head.content_length
+        self.body.since = http.clock.now()
         if http.streams:
             self.body.source = self
             self.expects_continue = head.flags & EXPECTS_CONTINUE != 0
             return self.run()
         self.body.announced = <size_t>max(head.content_length, <int64_t>0)
-        self.deadline = self.body_since + http.body_timeout
+        self.deadline = self.body.since + http.body_timeout
         return self.enter(READING_BODY)
 
     # For libraries that speak the other protocol themselves: they answer by it, and end by StopIteration.
@@ -688,18 +687,18 @@ cdef class Connection(Exchange):
     cdef int take_body(self, size_t size) except -1:
         self.deadline = self.http.clock.now() + self.http.body_timeout
         self.body.fill(size)
-        self.body_left -= <int64_t>size
-        return self.run() if self.body_left == 0 else 0
+        self.body.left -= <int64_t>size
+        return self.run() if self.body.left == 0 else 0
 
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1:
         self.deadline = self.http.clock.now() + self.http.body_timeout
-        if self.chunks != NULL:
+        if self.body.chunks != NULL:
             return self.consume_chunks(data, size)
-        if <int64_t>size > self.body_left:
-            size = <size_t>self.body_left
+        if <int64_t>size > self.body.left:
+            size = <size_t>self.body.left
         if self.collect(data, size):
-            self.body_left -= <int64_t>size
-            if self.body_left == 0:
+            self.body.left -= <int64_t>size
+            if self.body.left == 0:
                 self.run()
         return <ssize_t>size
 
@@ -709,22 +708,20 @@ cdef class Connection(Exchange):
         cdef int verdict
         while offset < size:
             verdict = decode_chunks(
-                self.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
+                self.body.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
             )
             offset += used
             if verdict == DATA:
                 if not self.collect(body, length):
                     break
             elif verdict != MORE:
-                free(self.chunks)
-                self.chunks = NULL
                 if verdict != DONE:
                     self.refuse(verdict)
                     break
                 self.environ["CONTENT_LENGTH"] = str(self.body.received)  # RFC 9112 7.1.3
                 self.run()
                 break
-            if self.http.body_limit and <int64_t>self.chunks.total > self.http.body_limit:
+            if self.http.body_limit and <int64_t>self.body.chunks.total > self.http.body_limit:
                 self.refuse(BODY_TOO_LARGE)
                 break
         return <ssize_t>offset
@@ -784,23 +781,23 @@ cdef class Connection(Exchange):
         cdef size_t offset = 0, used = 0, length = 0
         cdef const char *body = NULL
         cdef int verdict = MORE
-        if self.chunks == NULL:
-            size = <size_t>min(<int64_t>size, self.body_left)
+        if self.body.chunks == NULL:
+            size = <size_t>min(<int64_t>size, self.body.left)
             self.body.collect(data, size)
-            self.body_left -= <int64_t>size
-            if self.body_left == 0:
+            self.body.left -= <int64_t>size
+            if self.body.left == 0:
                 self.body.source = None
             return size
         while offset < size and verdict != DONE:
             verdict = decode_chunks(
-                self.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
+                self.body.chunks, data + offset, size - offset, &self.http.limits, &used, &body, &length
             )
             offset += used
             if verdict == DATA:
                 self.body.collect(body, length)
             elif verdict < 0:
                 self.break_off(verdict)
-            if self.http.body_limit and <int64_t>self.chunks.total > self.http.body_limit:
+            if self.http.body_limit and <int64_t>self.body.chunks.total > self.http.body_limit:
                 self.break_off(BODY_TOO_LARGE)
         if verdict == DONE:
             self.body.source = None
@@ -879,7 +876,7 @@ cdef class Connection(Exchange):
         if self.http.on_done is not None:
             self.started = precise()
         if self.http.dispatcher.is_elsewhere:
-            self.watch(INPUT)  # an answer before this one may have waited for its client
+            self.watch(False)  # an answer before this one may have waited for its client
             self.push(None, NULL, 0)  # and what is gathered need not wait for this one
         progress = self.http.dispatcher.dispatch(self)
         if progress == SUSPENDED:
@@ -1106,9 +1103,6 @@ cdef class Connection(Exchange):
         if self.body is not None:
             self.body.close()
             self.body = None
-        if self.chunks != NULL:
-            free(self.chunks)
-            self.chunks = NULL
         self.task = None
         self.framing = UNDECIDED
         self.head_only = False
@@ -1166,9 +1160,9 @@ cdef class Connection(Exchange):
             if self.pending is not None or (self.state == WRITING and self.task is not None):
                 if self.state != WRITING:
                     self.enter(WRITING)
-                if self.watched != OUTPUT:
+                if not self.watches_output:
                     self.deadline = self.http.clock.now() + self.http.send_timeout
-                    return self.watch(OUTPUT)
+                    return self.watch(True)
                 # The turn may have ended before the socket was full; then no edge would come.
                 return self.rewatch() if self.turn >= self.http.high_water else 0
             if self.state == IDLE and self.input_length:
@@ -1177,15 +1171,15 @@ cdef class Connection(Exchange):
             if self.state != WRITING:
                 if self.state == IDLE and self.answered:
                     self.idle()
-                return self.watch(INPUT)
+                return self.watch(False)
             if not self.keeps_alive and self.body is None:
                 return self.linger() if self.lingers and not self.resets else self.close()
             if self.body is None:
                 self.enter(IDLE)
             else:  # its time begins anew: while answers waited for the client, nothing was read
                 self.enter(READING_BODY)
-                self.body_since = self.http.clock.now()
-                self.deadline = self.body_since + self.http.body_timeout
+                self.body.since = self.http.clock.now()
+                self.deadline = self.body.since + self.http.body_timeout
             if self.input_length:
                 self.consume(self.input, self.input_length)
         return 0
@@ -1368,15 +1362,15 @@ cdef class Connection(Exchange):
         self.pending.insert(place, segment)
         return 0
 
-    cdef int watch(self, uint32_t events) except -1:
-        if self.watched == events:
+    cdef int watch(self, bint output) except -1:
+        if self.watches_output == output:
             return 0
-        self.watched = events
+        self.watches_output = output
         return self.rewatch()
 
     # Have the kernel look at the socket anew: what is ready now is an event again.
     cdef int rewatch(self) except -1:
-        self.http.reactor.modify(self.fd, self.watched)
+        self.http.reactor.modify(self.fd, OUTPUT if self.watches_output else INPUT)
         return 0
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -1401,7 +1395,7 @@ cdef class Connection(Exchange):
         self.forget_input()
         self.left = LINGER_BYTES
         self.deadline = self.http.clock.now() + LINGER_MS
-        self.watch(INPUT)
+        self.watch(False)
         return self.discard_input()
 
     cdef int discard_input(self) except -1:
@@ -1425,7 +1419,7 @@ cdef class Connection(Exchange):
         return self.lose()
 
     cdef bint is_slow(self, int64_t now) noexcept:
-        cdef int64_t age = now - self.body_since
+        cdef int64_t age = now - self.body.since
         return age > RATE_GRACE_MS and self.body.received * 1000 < self.http.body_min_rate * age
 
     # The client is gone, or has to go.

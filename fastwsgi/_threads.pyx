@@ -15,7 +15,7 @@ it returns. Another takes its seat, so that what waits is served; there are neve
 """
 
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._elsewhere cimport Elsewhere, Runner
@@ -31,6 +31,10 @@ cdef enum:
 
 # PEP 3333 leaves names with a server's own prefix to it.
 cdef str QUEUE_SECONDS = "fastwsgi.queue_seconds"
+
+
+cdef inline uint32_t waited_until(Exchange exchange, int64_t now) noexcept:
+    return <uint32_t>now - exchange.queued
 
 
 @cython.final
@@ -97,7 +101,7 @@ cdef class Threads(Elsewhere):
 
     cdef int put(self, Exchange exchange) except -1:
         exchange.task = self
-        exchange.queued = self.clock.now()
+        exchange.queued = <uint32_t>self.clock.now()
         if self.last is None:
             self.first = exchange
         else:
@@ -154,7 +158,7 @@ cdef class Threads(Elsewhere):
         cdef int64_t start = precise()
         if exchange.task is None:  # it was cancelled while it waited
             return 0
-        exchange.waited = runner.since - exchange.queued
+        exchange.waited = waited_until(exchange, runner.since)
         if self.queue_timeout and exchange.waited > self.queue_timeout:
             return exchange.fail(BUSY)
         if exchange.waited:
@@ -181,10 +185,10 @@ cdef class Threads(Elsewhere):
 
     cdef int refuse_stale(self, int64_t now) except -1:
         cdef Exchange exchange
-        while self.first is not None and now - self.first.queued > self.queue_timeout:
+        while self.first is not None and waited_until(self.first, now) > self.queue_timeout:
             exchange = self.take_first()
             if exchange.task is not None:
-                exchange.waited = now - exchange.queued
+                exchange.waited = waited_until(exchange, now)
                 exchange.fail(BUSY)
                 exchange.hand_back()
         return 0

@@ -16,7 +16,7 @@ import pytest
 from tests.support.server import ServerProcess
 
 CONNECTIONS = 500
-MOST = 1024  # bytes for each of them
+MOST = 450  # bytes for each of them; 396 with CPython 3.11
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: session=0123456789abcdef\r\n\r\n"
 BODY = b"\r\n\r\nhello"
 
@@ -73,7 +73,7 @@ def heap(server: ServerProcess) -> int:
     return int(server.get("/heap")[1])
 
 
-def test_an_idle_connection_costs_less_than_a_kibibyte(server: ServerProcess) -> None:
+def test_an_idle_connection_costs_no_more_than_it_should(server: ServerProcess) -> None:
     with ExitStack() as stack:
         open_and_keep(server, 100, stack)  # tables grow, caches fill
         heap(server)

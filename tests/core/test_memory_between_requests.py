@@ -276,6 +276,15 @@ def test_a_head_is_made_of_its_own_objects() -> None:
             assert writer.serialise(status, headers, second) == expected
 
 
+def test_a_head_that_failed_in_a_new_second_leaves_no_old_one() -> None:
+    writer = HeadWriter("")
+    good, bad = [("X-A", "1")], [("X-A", "1\n")]
+    old = [writer.serialise("200 OK", good, 7) for _ in range(3)][-1]
+    with pytest.raises(ApplicationError):
+        writer.serialise("200 OK", bad, 8)
+    assert writer.serialise("200 OK", good, 8) != old
+
+
 class Shifty(str):
     """A str that could change what it says."""
 

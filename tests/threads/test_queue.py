@@ -63,9 +63,12 @@ def test_a_full_queue_refuses_the_rest_and_no_one_else(
             assert client.exchange(request(name)).status == 200
 
 
-def test_who_waits_for_too_long_is_refused(serving: Serving) -> None:
+@pytest.mark.parametrize("goes_round", [False, True], ids=["", "the milliseconds go round"])
+def test_who_waits_for_too_long_is_refused(serving: Serving, goes_round: bool) -> None:
     app = Gated("a", "b")
     server = serving(app, threads=2, queue_timeout=3)
+    if goes_round:  # they are kept in 32 bits, which is seven weeks
+        server.clock.advance(2**32 / 1000 - server.clock.monotonic() % (2**32 / 1000) - 1)
     running = [ask(server, name) for name in ("a", "b")]
     server.until(lambda: app.inside == 2, "both threads to be busy")
     early = [ask(server, f"e{number}") for number in range(3)]

@@ -49,7 +49,7 @@ def test_123_a_million_chunks_take_linear_time(tmp_path: Path) -> None:
 def test_123_a_million_chunks_take_bounded_memory(tmp_path: Path) -> None:
     body = b"1\r\nx\r\n" * 10_000
     with (
-        SteppedServer(Recorder(apps.ignore_body), tmp_path) as server,
+        SteppedServer(Recorder(apps.ignore_body), tmp_path, body_buffer_size=65_536) as server,
         server.connection() as client,
     ):
         client.send(CHUNKED)
@@ -126,6 +126,7 @@ def test_a_large_body_goes_to_the_folder_that_is_set(
         return []
 
     settings = {"tmp_upload_dir": tmp_upload_dir, "worker_tmp_dir": worker_tmp_dir}
+    settings |= {"body_buffer_size": 65_536}
     body = b"x" * 100_000
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
     with SteppedServer(app, tmp_path, "tcp", **settings) as server:
