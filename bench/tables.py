@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LEFT = frozenset({"server", "note", "workload", "calls"})
+LEFT = frozenset({"server", "note", "workload", "calls", "compared with", "verdict"})
 """Headings of columns of words; all others hold numbers."""
 
 

@@ -20,7 +20,7 @@ ABOUT = "instructions per request (callgrind), and the budget that the tests hol
 OURS = "fastwsgi"
 GATED = ["hello", "browser"]
 # Those that run /mark for a client without TLS.
-NAMES = tuple(server.name for server in servers.TABLE[1:] if server.model != "tls")
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

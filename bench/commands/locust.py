@@ -33,8 +33,8 @@ USERS = FOLDER / "locustfile.py"
 MIX = "users"  # the workload's name in the record
 GRACE = 60.0  # seconds that locust may take beyond its time
 SHARES = (0.5, 0.95, 0.99)
-# The limit has no shop, and users speak HTTP.
-NAMES = tuple(s.name for s in servers.TABLE[1:] if s.model != "tls")
+# Users speak HTTP to a shop.
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,9 @@ MIX = "soak"  # the workload's name in the record
 TURN = ("hello", "browser", "pipeline", "post", "upload1m", "body64k", "generator", "download1m")
 GROWTH = 2 << 20  # bytes that memory may have grown by
 DESCRIPTORS = 8  # that may be open more, as a connection that ends takes a moment
-NAMES = tuple(s.name for s in servers.TABLE[1:] if s.model in ("inline", "threads"))
+NAMES = tuple(
+    s.name for s in servers.TABLE if not s.hello_only and s.model in ("inline", "threads")
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
