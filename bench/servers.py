@@ -175,7 +175,7 @@ TABLE = (
         (*GUNICORN, "-k", "gevent"),
         "gunicorn",
         model="gevent",
-        module="gevent",
+        module="gunicorn.workers.ggevent",
     ),
     Server("fastwsgi-tls", (*FASTWSGI, *TLS), model="tls"),
     Server("fastwsgi-threads-tls", (*FASTWSGI, "--threads", f"{THREADS}", *TLS), model="tls"),
