@@ -173,9 +173,8 @@ TABLE = (
     peer(
         "gunicorn-gevent",
         (*GUNICORN, "-k", "gevent"),
-        "gunicorn",
+        *("gunicorn", "gevent", "packaging"),
         model="gevent",
-        module="gunicorn.workers.ggevent",
     ),
     Server("fastwsgi-tls", (*FASTWSGI, *TLS), model="tls"),
     Server("fastwsgi-threads-tls", (*FASTWSGI, "--threads", f"{THREADS}", *TLS), model="tls"),
