@@ -12,7 +12,7 @@ from statistics import median
 
 from bench import servers, workloads
 from bench.record import Measurement, Record
-from bench.tables import Bar, Bars, Table
+from bench.tables import Bar, Bars, Table, unmeasured
 from bench.workloads import BEST_PEER, Goal, Workload
 
 HEADINGS = (
@@ -88,8 +88,7 @@ class Comparison:
         """The cells of one server, as many as HEADINGS."""
         measured = self.of(server, workload)
         if not measured:
-            reason = self.record.failure(server, workload) or "not measured"
-            return (server, *("-",) * (len(HEADINGS) - 2), reason)
+            return unmeasured(server, HEADINGS, self.record.failure(server, workload))
         judged, _ = kinds(workload)[0]
         best = self.best_peer(workload, judged)
         limit = server != LIMIT and self.ratio(workload, server, LIMIT, judged)

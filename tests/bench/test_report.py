@@ -100,7 +100,7 @@ def test_a_document_without_the_markers() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["goals", "compare", "locust", "scale", "instructions", "syscalls"]
+    "name", ["goals", "compare", "locust", "scale", "instructions", "interpreters", "syscalls"]
 )
 def test_the_documents_have_their_places(name: str) -> None:
     assert "new" in documents.marked(documents.FIGURES.read_text(), name, "new")
