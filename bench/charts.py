@@ -25,8 +25,7 @@ def least_first(  # noqa: PLR0917
     for server in record.servers:
         if values := [value(measured) for measured in record.of(server, workload)]:
             middle = median(values)
-            ends = (min(values), max(values)) if len(values) > 1 else (None, None)
-            found.append(
-                Bar(server, middle, text(middle), *ends, ours=server.startswith("fastwsgi"))
-            )
+            least, most = (min(values), max(values)) if len(values) > 1 else (None, None)
+            ours = server.startswith("fastwsgi")
+            found.append(Bar(server, middle, text(middle), least, most, ours))
     return Bars(name, title, about, sorted(found, key=lambda bar: bar.value))

@@ -105,8 +105,8 @@ BJOERN = "import bjoern; from {module} import app; bjoern.run(app, '127.0.0.1', 
 FASTPYSGI = "import fastpysgi; from {module} import app; fastpysgi.run(app, '127.0.0.1', {port})"
 
 
-def peer(name: str, argv: tuple[str, ...], *packages: str, **options: str) -> Server:
-    return Server(name, argv, packages, peer=True, **options)
+def peer(name: str, argv: tuple[str, ...], *packages: str, model: str = "inline") -> Server:
+    return Server(name, argv, packages, peer=True, model=model)
 
 
 TABLE = (

@@ -7,10 +7,10 @@ workload goes to every server, and the order rotates, so that a slow minute of t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench import servers, workloads
 from bench.comparison import Comparison, efficiency, rate
@@ -97,7 +97,7 @@ def measure_one(run: Run, number: int, row: Server, server: Running, workload: W
         run.done += 1
         return
     with run.attempt(row.name, workload.name):
-        figures = run.figures_of(server, workload)
+        figures: Mapping[str, Any] = run.figures_of(server, workload)
         if row.model == "logged" and figures["said"] < LINE * figures["requests"]:
             raise LoadError("writes no line of a log for each request")
         measured = record.add(row.name, workload.name, number, **figures)
