@@ -214,6 +214,7 @@ cdef class HeadWriter:
         cdef tm date
         cdef time_t moment = wall
         if wall != self.second:
+            self.whole = -1
             gmtime_r(&moment, &date)
             self.common_length = snprintf(  # IMF-fixdate, RFC 9110 5.6.7
                 self.common, sizeof(self.common), b"Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n%s",

@@ -276,6 +276,16 @@ def test_a_head_is_made_of_its_own_objects() -> None:
             assert writer.serialise(status, headers, second) == expected
 
 
+def test_a_head_of_the_second_before_is_not_sent_again() -> None:
+    """Not even where the first head of the new second was none to keep, as its line is too long."""
+    writer = HeadWriter("x")
+    status, kept, long = "200 OK", [("X-A", "1")], [("X-Long", "v" * 200)]
+    heads = [(kept, 7), (kept, 7), (long, 8), (kept, 8)]
+    dates = [b":07 GMT", b":07 GMT", b":08 GMT", b":08 GMT"]
+    for (headers, second), date in zip(heads, dates, strict=True):
+        assert date in writer.serialise(status, headers, second)[0]
+
+
 class Shifty(str):
     """A str that could change what it says."""
 
