@@ -10,8 +10,8 @@ LINTED := $(VENV)/.linted
 BENCHED := $(VENV)/.benched
 
 .PHONY: build serve test test-all lint lint-style lint-types lint-warnings format docs coverage sanitize chaos conformance checked \
-	leaks fuzz bench bench-peers bench-micro bench-parser bench-locust bench-scale bench-instructions bench-syscalls bench-connections \
-	bench-start bench-soak bench-report dist clean
+	leaks fuzz bench bench-peers bench-micro bench-parser bench-locust bench-scale bench-instructions bench-interpreters bench-syscalls \
+	bench-connections bench-start bench-soak bench-report dist clean
 
 build: $(TESTED)
 
@@ -103,7 +103,7 @@ bench-peers: build
 	$(BIN)/python -m bench peers $(OPTIONS)
 
 # make bench-locust, bench-instructions, bench-connections …: the other sub-commands
-bench-parser bench-locust bench-scale bench-instructions bench-syscalls bench-connections bench-start bench-soak bench-report: bench-%: $(BENCHED)
+bench-parser bench-locust bench-scale bench-instructions bench-interpreters bench-syscalls bench-connections bench-start bench-soak bench-report: bench-%: $(BENCHED)
 	$(BIN)/python -m bench $* $(OPTIONS)
 
 # Parser, environ and writer by themselves, timed by pytest-benchmark.

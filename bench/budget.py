@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def this_build() -> Build:
     modules = "an unknown compiler"
     if found is not None:
         modules = f"GCC {found[1].decode()}" if found[1] else found[2].decode()
-    python = f"{platform.python_implementation()} {platform.python_version()}"
+    python = f"{platform.python_implementation()} {platform.python_version()}{sys.abiflags}"
     return Build(f"{python} ({platform.python_compiler()})", modules, platform.machine())
 
 

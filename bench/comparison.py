@@ -12,8 +12,8 @@ from statistics import median
 
 from bench import servers, workloads
 from bench.record import Measurement, Record
-from bench.tables import Bar, Bars, Table
-from bench.workloads import Workload
+from bench.tables import Bar, Bars, Table, unmeasured
+from bench.workloads import BEST_PEER, Goal, Workload
 
 HEADINGS = (
     *("server", "req/s", "req/CPU-s", "p50 ms", "p99 ms", "MiB"),
@@ -80,7 +80,7 @@ class Comparison:
             for server in servers.TABLE
             if server.peer
             and (measured := self.of(server.name, workload))
-            and all(m["streams"] for m in measured)
+            and not any(m["withholds"] for m in measured)
         }
         return max(figures, key=figures.__getitem__, default=None)
 
@@ -88,8 +88,7 @@ class Comparison:
         """The cells of one server, as many as HEADINGS."""
         measured = self.of(server, workload)
         if not measured:
-            reason = self.record.failure(server, workload) or "not measured"
-            return (server, *("-",) * (len(HEADINGS) - 2), reason)
+            return unmeasured(server, HEADINGS, self.record.failure(server, workload))
         judged, _ = kinds(workload)[0]
         best = self.best_peer(workload, judged)
         limit = server != LIMIT and self.ratio(workload, server, LIMIT, judged)
@@ -112,8 +111,8 @@ class Comparison:
             remarks.append("no keep-alive")
         if not all(m["attends"] for m in measured):
             remarks.append("one connection at a time")
-        if not all(m["streams"] for m in measured):
-            remarks.append("withholds pieces until the last, no peer here")
+        if withheld := {m["withholds"] for m in measured} - {""}:
+            remarks.append(f"withholds pieces {' or '.join(sorted(withheld))}, no peer here")
         if errors := sum(m["errors"] for m in measured):
             remarks.append(f"{errors} errors in {sum(m['requests'] for m in measured)}")
         if reason := self.record.failure(server, workload):
@@ -140,16 +139,22 @@ class Comparison:
 
         Empty when it was not measured.
         """
-        asked = workloads.find(workload)
+        subject = workloads.find(workload).subject
         parts = []
         for number, (figure, unit) in enumerate(kinds(workload)):
-            for other in dict.fromkeys((LIMIT, self.best_peer(workload, figure), *asked.wanted)):
-                ratio = other and self.ratio(workload, asked.subject, other, figure)
-                if ratio:
+            for other, goal in self.compared(workload, figure).items():
+                if ratio := self.ratio(workload, subject, other, figure):
                     parts.append(f"{ratio} x {other} {unit}")
-                    if number == 0 and other and other in asked.wanted:
-                        parts[-1] += f" (wanted: {asked.wanted[other]:g})"
-        return f"{asked.subject}: " + "; ".join(parts) if parts else ""
+                    if number == 0 and goal is not None:
+                        parts[-1] += f" (wanted: {goal.must:g})"
+        return f"{subject}: " + "; ".join(parts) if parts else ""
+
+    def compared(self, workload: str, figure: Figure) -> dict[str, Goal | None]:
+        """Whom fastwsgi is compared with, and what is wanted: the limit, the best peer, and who is named."""
+        wanted = dict(workloads.find(workload).wanted)
+        best = self.best_peer(workload, figure)
+        goal = wanted.pop(BEST_PEER, None)
+        return {LIMIT: None, **({best: goal} if best else {}), **wanted}
 
     def shown(self) -> list[Workload]:
         """The workloads that have been begun; all that were asked for when none could be."""

@@ -1,7 +1,7 @@
 """The copies of the figures in the documents, between markers: never typed, always printed.
 
-`<!-- bench:NAME -->` begins such a place and `<!-- /bench:NAME -->` ends it; NAME is that of a record, or
-`readme` for the short form.
+`<!-- bench:NAME -->` begins such a place and `<!-- /bench:NAME -->` ends it; NAME is that of a record,
+`goals`, or `readme` for the short form.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def marked(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n\n{content.strip()}\n\n{end}", text)
 
 
-def write(sections: Sequence[Section], pictures: Pictures) -> None:
+def write(sections: Sequence[Section], pictures: Pictures, goals: Table) -> None:
     """Renews the documents by these records; what others wrote stays. Raises ValueError, OSError."""
     figures, readme = FIGURES.read_text(), README.read_text()
+    figures = marked(figures, "goals", "\n".join([*markdown_table(goals), "", goals.note]))
     for section in sections:
         drawn = [chart for chart in section.charts if chart.name in pictures and documented(chart)]
         save(drawn, pictures, FIGURES.parent / FOLDER)

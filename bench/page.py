@@ -50,7 +50,7 @@ Pictures = Mapping[str, tuple[bytes, bytes]]
 """SVG for a light and for a dark page, by the name of the chart."""
 
 
-def render(sections: Sequence[Section], pictures: Pictures) -> str:
+def render(sections: Sequence[Section], pictures: Pictures, goals: Table) -> str:
     """The whole page."""
     links = " ".join(
         f'<a href="#{section.record.command}">{section.record.command}</a>' for section in sections
@@ -63,7 +63,8 @@ def render(sections: Sequence[Section], pictures: Pictures) -> str:
         "<h1>fastwsgi: figures</h1>\n"
         "<p>Printed by <code>python -m bench report</code> from what the harness has recorded. "
         "Compare the rows of one table, not two tables.</p>\n"
-        f"<nav>{links}</nav>\n{body}\n</html>\n"
+        f'<nav><a href="#goals">goals</a> {links}</nav>\n<h2 id="goals">goals</h2>\n'
+        f"{table_html(goals)}\n{body}\n</html>\n"
     )
 
 

@@ -11,6 +11,8 @@ from bench.workloads import Workload
 
 TIMEOUT = 5.0  # seconds that a server may be silent
 IDLE = 1.0  # seconds that it may take while another connection is kept
+REST = 0.020  # seconds without a byte after which an answer rests; less than Linux delays an acknowledgement
+TRIES = 3  # as a server that had no processor for so long rests, too
 
 
 class ProbeError(Exception):
@@ -23,8 +25,8 @@ class Finding:
 
     keeps_alive: bool
     """Whether the connection stays open after an answer."""
-    streams: bool
-    """Whether a piece is sent before the application makes the next, as PEP 3333 demands."""
+    withholds: str = ""
+    """Until when a piece is kept that should go before the application makes the next (PEP 3333); "" where none is."""
     attends: bool = True
     """Whether others are answered while a connection is kept and idle."""
 
@@ -33,8 +35,8 @@ def probe(port: int, workload: Workload) -> Finding:
     """Sends the workload's first payloads and verifies every answer. Raises ProbeError."""
     try:
         keeps_alive = converse(port, workload)
-        streaming = not workload.paused or streams(port, workload)
-        return Finding(keeps_alive, streaming, not keeps_alive or attends(port, workload))
+        withheld = withholds(port, workload) if workload.paused else ""
+        return Finding(keeps_alive, withheld, not keeps_alive or attends(port, workload))
     except (OSError, MalformedAnswerError) as error:
         raise ProbeError(str(error)) from error
 
@@ -70,6 +72,15 @@ def attends(port: int, workload: Workload) -> bool:
                 return False
 
 
+def withholds(port: int, workload: Workload) -> str:
+    """Until when the server keeps a piece that the application has made; "" where it keeps none."""
+    if not streams(port, workload):
+        return "until the last"
+    if all(needs_acknowledgement(port, workload) for _ in range(TRIES)):
+        return "until the client acknowledges"
+    return ""
+
+
 def streams(port: int, workload: Workload) -> bool:
     """Whether bytes of the body come before the application's pause, so before the whole answer."""
     with connect(port, workload) as client:
@@ -81,6 +92,34 @@ def streams(port: int, workload: Workload) -> bool:
                 raise ProbeError("connection closed before the body")
             received += data
         return take_answer(received) is None
+
+
+def needs_acknowledgement(port: int, workload: Workload) -> bool:
+    """Whether an answer rests until the client acknowledges what it has: Nagle's algorithm is on.
+
+    The client delays acknowledgements (40 ms at least). Where the answer stops, it sends one, and
+    that alone makes the rest come.
+    """
+    received = bytearray()
+    with connect(port, workload) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        client.sendall(workload.requests[0])
+        while take_answer(received) is None:
+            try:
+                data = client.recv(65536)
+            except TimeoutError:
+                break
+            if not data:
+                return False
+            received += data
+            client.settimeout(REST)
+        else:
+            return False
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        try:
+            return bool(client.recv(65536))
+        except TimeoutError:
+            return False
 
 
 def exchange(client: socket.socket, payload: bytes, workload: Workload) -> bool:

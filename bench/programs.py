@@ -34,8 +34,10 @@ class Programs:
     def version(self, server: Server) -> str:
         """The versions of the server's distributions, "" where it has none.
 
-        Raises ServerError when a peer's distribution, or a module the server needs, is missing.
+        Raises ServerError when a peer's distribution, or a module or program it needs, is missing.
         """
+        if server.program:
+            return program_version(server.program)
         python, version = self.python, ""
         if server.packages:
             python = self.peers
@@ -109,6 +111,7 @@ class Programs:
             "peers": self.peers,
             "bin": self.peers.parent,
             "limit": self.limit,
+            "folder": self.limit.parent,
             "module": module,
             "port": port,
             "workers": workers,
@@ -116,6 +119,17 @@ class Programs:
             "key": self.key,
         }
         return [word.format(**values) for word in server.argv]
+
+
+def program_version(name: str) -> str:
+    """The number that `name -v` prints. Raises ServerError where the program is missing."""
+    program = shutil.which(name)
+    if program is None:
+        raise ServerError(f"{name} is not installed")
+    done = subprocess.run(
+        [program, "-v"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    return last_line(done.stderr + done.stdout).rpartition("/")[2]
 
 
 def printed(python: Path, code: str, complaint: str) -> str:

@@ -136,7 +136,7 @@ class Run:
         """Verifies the server's answers, then measures it. Raises any of FAULTS."""
         server.check()
         finding = probe(server.port, workload)
-        before = server.cpu_seconds()
+        before, said = server.cpu_seconds(), server.said()
         outcome = self.put_load(server, workload, self.options.seconds, cores)
         used = server.cpu_seconds() - before
         server.check()
@@ -150,8 +150,9 @@ class Run:
             "p99": outcome.p99,
             "errors": outcome.errors,
             "memory": server.memory(),
+            "said": server.said() - said,
             "keeps_alive": finding.keeps_alive,
-            "streams": finding.streams,
+            "withholds": finding.withholds,
             "attends": finding.attends,
         }
 

@@ -23,7 +23,10 @@ START = 15.0  # seconds a server may take until it accepts
 STOP = 5.0  # seconds a server may take to leave after SIGTERM
 POLL = 0.001  # seconds between two attempts to connect
 # What a developer's environment may hold that changes a server's settings.
-SCRUBBED = re.compile(r"(FASTWSGI|GUNICORN|GRANIAN|UVICORN|UWSGI)_\w+|WEB_CONCURRENCY|PORT")
+# Without bytecode every start would compile what it imports.
+SCRUBBED = re.compile(
+    r"(FASTWSGI|GUNICORN|GRANIAN|UVICORN|UWSGI)_\w+|WEB_CONCURRENCY|PORT|PYTHONDONTWRITEBYTECODE"
+)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Processes = Iterator[tuple[int, list[str]]]
@@ -181,6 +184,10 @@ class Running:
     def memory(self) -> int:
         """Private bytes of the workers."""
         return sum(private_bytes(pid) for pid in self.workers())
+
+    def said(self) -> int:
+        """Bytes of its standard output and error."""
+        return os.fstat(self.output.fileno()).st_size
 
     def descriptors(self) -> int:
         """Open files of all the server's processes."""

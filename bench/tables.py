@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LEFT = frozenset({"server", "note", "workload", "calls"})
+LEFT = frozenset({"server", "note", "workload", "calls", "interpreter", "compared with", "verdict"})
 """Headings of columns of words; all others hold numbers."""
 
 
@@ -75,6 +75,11 @@ def markdown_table(table: Table) -> list[str]:
     rule = "|".join("---" if heading in LEFT else "---:" for heading in table.headings)
     lines = ["| " + " | ".join(row) + " |" for row in (table.headings, *table.rows)]
     return [lines[0], f"|{rule}|", *lines[1:]]
+
+
+def unmeasured(server: str, headings: Sequence[str], reason: str) -> tuple[str, ...]:
+    """The row of one without a figure, which ends in a note why."""
+    return (server, *("-",) * (len(headings) - 2), reason or "not measured")
 
 
 def bytes_text(value: float | None) -> str:

@@ -9,14 +9,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from bench import servers
 from bench.served import apps
 from bench.servers import Server
 
 HOST = b"Host: bench.example\r\n"
+CLOSING = HOST + b"Connection: close\r\n"
 LOCAL = b"Host: 127.0.0.1\r\n"  # the only one that the Django example answers to
 RING = 1024  # different requests before the first comes again
+BEST_PEER = "best peer"
+"""Stands for whichever peer has the highest figure."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that the project has set itself."""
+
+    must: float
+    aim: float | None = None
+    """What it would like to reach beyond that."""
+
+
+LEAD = MappingProxyType({BEST_PEER: Goal(1.0)})
+"""No peer is ahead."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class Workload:
     depth: int = 1
     """Requests sent at once on one connection."""
     fits_limit: bool = False
-    """Whether limit.c, which knows only the hello answer, can take part."""
+    """Whether the limit and nginx, which know only the hello answer, can take part."""
     module: str = "apps"
     """Where the servers find the application."""
     connections: int = 0
@@ -42,7 +59,7 @@ class Workload:
     """The execution model whose servers take part."""
     beside: tuple[str, ...] = ()
     """Servers of other models that take part."""
-    wanted: Mapping[str, float] = field(default_factory=dict)
+    wanted: Mapping[str, Goal] = field(default_factory=lambda: LEAD)
     """How many times the figure of each of these servers fastwsgi has to reach."""
     at_once: int = 0
     """Requests that the model's servers run at once; 0 where that is a matter of the connections."""
@@ -112,7 +129,18 @@ def post(length: int) -> bytes:
 
 
 TABLE = (
-    Workload("hello", "bare GET, answer with a length", (get("/"),), apps.HELLO, fits_limit=True),
+    Workload(
+        "hello",
+        "bare GET, answer with a length",
+        (get("/"),),
+        apps.HELLO,
+        fits_limit=True,
+        wanted={
+            "limit": Goal(0.8, 0.9),
+            BEST_PEER: Goal(1.3, 1.5),
+            "nginx": Goal(0.9, 1.0),
+        },
+    ),
     Workload(
         "hello-1",
         "bare GET on one connection, the next when the last is answered",
@@ -132,7 +160,7 @@ TABLE = (
     Workload(
         "close",
         "bare GET, a connection for each",
-        (get("/", HOST + b"Connection: close\r\n"),),
+        (get("/", CLOSING),),
         apps.HELLO,
         closes=True,
     ),
@@ -142,6 +170,7 @@ TABLE = (
         tuple(browser_get(number) for number in range(10_000, 10_000 + RING)),
         apps.HELLO,
         fits_limit=True,
+        wanted={BEST_PEER: Goal(1.25, 1.5)},
     ),
     Workload(
         "pipeline",
@@ -150,6 +179,7 @@ TABLE = (
         apps.HELLO,
         depth=16,
         fits_limit=True,
+        wanted={BEST_PEER: Goal(4.0, 6.0)},
     ),
     Workload(
         "hello-nolength",
@@ -158,9 +188,21 @@ TABLE = (
         apps.HELLO,
         fits_limit=True,
     ),
-    Workload("post", "POST of 1 KiB of JSON", (post(1024),), b"1024"),
+    Workload(
+        "post",
+        "POST of 1 KiB of JSON",
+        (post(1024),),
+        b"1024",
+        wanted={BEST_PEER: Goal(1.15, 1.4)},
+    ),
     Workload("upload1m", "POST of 1 MiB", (post(apps.MEBIBYTE),), b"%d" % apps.MEBIBYTE),
-    Workload("body64k", "answer of 64 KiB with a length", (get("/page"),), apps.PAGE),
+    Workload(
+        "body64k",
+        "answer of 64 KiB with a length",
+        (get("/page"),),
+        apps.PAGE,
+        wanted={BEST_PEER: Goal(1.15, 1.4)},
+    ),
     Workload(
         "download1m",
         "file of 1 MiB",
@@ -172,6 +214,7 @@ TABLE = (
         "answer generated in eight pieces, sent chunked",
         (get("/generated"),),
         apps.CHUNK * apps.CHUNKS,
+        wanted={BEST_PEER: Goal(1.15, 1.4)},
         paused=get("/paused"),
     ),
     Workload(
@@ -198,7 +241,11 @@ TABLE = (
         model="threads",
         beside=("limit", "fastwsgi"),
         fits_limit=True,
-        wanted={"gunicorn-threads": 18, "granian-threads": 1.5, "fastwsgi": 0.8},
+        wanted={
+            "gunicorn-threads": Goal(18, 25),
+            "granian-threads": Goal(1.5, 1.8),
+            "fastwsgi": Goal(0.8, 0.9),
+        },
     ),
     Workload(
         "threads-body64k",
@@ -223,7 +270,7 @@ TABLE = (
         (get("/sleep"),),
         apps.HELLO,
         model="threads",
-        wanted={"limit": 0.95},
+        wanted={"limit": Goal(0.95), **LEAD},
         at_once=servers.THREADS,
         pause=apps.PAUSE,
     ),
@@ -235,7 +282,7 @@ TABLE = (
         model="gevent",
         beside=("limit", "fastwsgi"),
         fits_limit=True,
-        wanted={"gunicorn-gevent": 3},
+        wanted={"gunicorn-gevent": Goal(3.0)},
     ),
     Workload(
         "gevent-sleep10",
@@ -251,7 +298,7 @@ TABLE = (
         (get("/"),),
         apps.HELLO,
         model="tls",
-        wanted={"gunicorn-threads-tls": 3},
+        wanted={"gunicorn-threads-tls": Goal(3.0), **LEAD},
     ),
     Workload(
         "tls-body64k",
@@ -259,6 +306,23 @@ TABLE = (
         (get("/page"),),
         apps.PAGE,
         model="tls",
+    ),
+    Workload(
+        "tls-close",
+        "bare GET over TLS, a connection and a handshake for each",
+        (get("/", CLOSING),),
+        apps.HELLO,
+        closes=True,
+        model="tls",
+    ),
+    Workload(
+        "logged-hello",
+        "bare GET, and a line of the access log in a file",
+        (get("/"),),
+        apps.HELLO,
+        model="logged",
+        beside=("limit", "fastwsgi"),
+        fits_limit=True,
     ),
 )
 NAMES = tuple(workload.name for workload in TABLE)

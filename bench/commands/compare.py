@@ -7,13 +7,14 @@ workload goes to every server, and the order rotates, so that a slow minute of t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench import servers, workloads
 from bench.comparison import Comparison, efficiency, rate
+from bench.load import LoadError
 from bench.record import Record
 from bench.run import Run, add_load, add_servers, chosen_servers, count
 from bench.running import Running
@@ -22,6 +23,7 @@ from bench.tables import Chart, Table
 from bench.workloads import Workload
 
 ABOUT = "requests per second and per server CPU-second, against the limit and other servers"
+LINE = 40  # bytes that a line of an access log has at least
 WARM_UP = 1  # seconds of load on each started server that are not counted
 Item = TypeVar("Item")
 
@@ -89,13 +91,15 @@ def measure_application(
 def measure_one(run: Run, number: int, row: Server, server: Running, workload: Workload) -> None:
     """Verifies the server's answers, then measures it; what goes wrong becomes a row that says so."""
     record = run.record
-    if row.name == "limit" and not workload.fits_limit:
+    if row.hello_only and not workload.fits_limit:
         record.failures[row.name, workload.name] = "knows only the hello answer"
     if record.failure(row.name, workload.name):
         run.done += 1
         return
     with run.attempt(row.name, workload.name):
-        figures = run.figures_of(server, workload)
+        figures: Mapping[str, Any] = run.figures_of(server, workload)
+        if row.model == "logged" and figures["said"] < LINE * figures["requests"]:
+            raise LoadError("writes no line of a log for each request")
         measured = record.add(row.name, workload.name, number, **figures)
         run.step(
             f"round {number + 1} of {run.options.rounds}: {workload.name} {row.name} "

@@ -12,15 +12,15 @@ import argparse
 import resource
 import socket
 from contextlib import ExitStack
-from statistics import median
 
 from bench import servers, workloads
+from bench.charts import least_first
 from bench.probe import TIMEOUT, ProbeError, exchange
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
 from bench.running import Running, private_bytes
-from bench.servers import ServerError, find
-from bench.tables import Bar, Bars, Chart, Table, bytes_text
+from bench.servers import ServerError
+from bench.tables import Chart, Table, bytes_text
 
 ABOUT = "memory of ten thousand idle keep-alive connections, and of a worker"
 BEFORE = 100  # connections that are open when the first figure is taken
@@ -107,14 +107,10 @@ def charts(record: Record) -> list[Chart]:
     ]
 
 
-def memory_chart(record: Record, figure: str, name: str, title: str) -> Bars:
-    found = []
-    for server in record.servers:
-        if values := [m[figure] for m in record.of(server, HELLO.name)]:
-            middle = median(values)
-            ours = find(server).ours
-            found.append(Bar(server, middle, bytes_text(middle), ours=ours))
-    return Bars(name, title, "less is better", sorted(found, key=lambda bar: bar.value))
+def memory_chart(record: Record, figure: str, name: str, title: str) -> Chart:
+    return least_first(
+        record, HELLO.name, lambda measured: float(measured[figure]), bytes_text, name, title
+    )
 
 
 def faults(record: Record) -> list[str]:

@@ -11,16 +11,16 @@ import argparse
 
 from bench import budget, servers, workloads
 from bench.callgrind import count as count_instructions
+from bench.charts import least_first
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
-from bench.servers import find
-from bench.tables import Bar, Bars, Chart, Table
+from bench.tables import Chart, Table
 
 ABOUT = "instructions per request (callgrind), and the budget that the tests hold"
 OURS = "fastwsgi"
 GATED = ["hello", "browser"]
 # Those that run /mark for a client without TLS.
-NAMES = tuple(server.name for server in servers.TABLE[1:] if server.model != "tls")
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,18 +92,15 @@ def charts(record: Record) -> list[Chart]:
     return [chart(record, name) for name in record.workloads]
 
 
-def chart(record: Record, workload: str) -> Bars:
-    found = []
-    for server in record.servers:
-        if value := record.median(server, workload, "instructions"):
-            found.append(Bar(server, value, f"{value:,.0f}", ours=find(server).ours))
-    title = f"User-space instructions per request: {workload}"
-    found.sort(key=lambda bar: bar.value)
-    return Bars(
+def chart(record: Record, workload: str) -> Chart:
+    return least_first(
+        record,
+        workload,
+        lambda measured: float(measured["instructions"]),
+        "{:,.0f}".format,
         f"instructions-{workload}",
-        title,
+        f"User-space instructions per request: {workload}",
         f"{workloads.find(workload).about}; less is better",
-        found,
     )
 
 

@@ -20,21 +20,23 @@ from statistics import median
 from typing import Any
 
 from bench import servers
+from bench.charts import least_first
 from bench.load import LoadError
 from bench.programs import FOLDER, ROOT
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
 from bench.running import Running, pinned
-from bench.servers import Server, find
-from bench.tables import Bar, Bars, Chart, Table
+from bench.servers import Server
+from bench.tables import Chart, Table, unmeasured
 
 ABOUT = "realistic users (Locust); fails where one request failed"
 USERS = FOLDER / "locustfile.py"
 MIX = "users"  # the workload's name in the record
 GRACE = 60.0  # seconds that locust may take beyond its time
+HEADINGS = ("server", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "CPU µs each", "note")
 SHARES = (0.5, 0.95, 0.99)
-# The limit has no shop, and users speak HTTP.
-NAMES = tuple(s.name for s in servers.TABLE[1:] if s.model != "tls")
+# Users speak HTTP to a shop.
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +175,7 @@ def tables(record: Record) -> list[Table]:
         measured = record.of(name, MIX)
         reason = record.failure(name, MIX)
         if not measured:
-            rows.append((name, *("-",) * 6, reason or "not measured"))
+            rows.append(unmeasured(name, HEADINGS, reason))
             continue
         rows.append(
             (
@@ -188,20 +190,21 @@ def tables(record: Record) -> list[Table]:
                 reason,
             )
         )
-    headings = ("server", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "CPU µs each", "note")
-    return [Table("locust", "Users of a shop", headings, rows)]
+    return [Table("locust", "Users of a shop", HEADINGS, rows)]
 
 
 def charts(record: Record) -> list[Chart]:
-    found = []
-    for name in record.servers:
-        if values := [1000 * m["p99"] for m in record.of(name, MIX)]:
-            middle = median(values)
-            text = f"{middle:.0f} ms"
-            found.append(Bar(name, middle, text, min(values), max(values), find(name).ours))
-    found.sort(key=lambda bar: bar.value)
-    about = "milliseconds that 99 % of the answers do not exceed; less is better"
-    return [Bars("locust", "Users of a shop", about, found)]
+    return [
+        least_first(
+            record,
+            MIX,
+            lambda measured: 1000 * float(measured["p99"]),
+            "{:.0f} ms".format,
+            "locust",
+            "Users of a shop",
+            "milliseconds that 99 % of the answers do not exceed; less is better",
+        )
+    ]
 
 
 def faults(record: Record) -> list[str]:

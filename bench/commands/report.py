@@ -1,4 +1,7 @@
-"""Makes one HTML page, plots and the tables of the documents from what the other sub-commands recorded."""
+"""Makes one HTML page, plots and the tables of the documents from what the other sub-commands recorded.
+
+Prints the project's goals beside what was found, and whether each is reached.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import documents, page
+from bench import documents, goals, page
 from bench.commands import (
     compare,
     connections,
     instructions,
+    interpreters,
     locust,
     scale,
     soak,
@@ -22,6 +26,7 @@ from bench.plots import DARK, LIGHT, PlotsMissing, draw
 from bench.programs import BUILT
 from bench.record import load
 from bench.run import Command
+from bench.tables import text_table
 
 ABOUT = "one HTML page with plots from the recorded JSON, and the tables of the documents"
 # In the order of the page.
@@ -30,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "locust": locust,
     "scale": scale,
     "instructions": instructions,
+    "interpreters": interpreters,
     "syscalls": syscalls,
     "connections": connections,
     "start": start,
@@ -61,6 +67,7 @@ def main(options: argparse.Namespace) -> int:
             f"no record in {options.records}: `python -m bench compare` makes one", file=sys.stderr
         )
         return 2
+    reached = goals.table({section.record.command: section.record for section in sections})
     options.to.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, tuple[bytes, bytes]] = {}
     try:
@@ -73,11 +80,11 @@ def main(options: argparse.Namespace) -> int:
         print(missing, file=sys.stderr)
         if options.docs:
             return 2
-    (options.to / "report.html").write_text(page.render(sections, pictures))
-    print(options.to / "report.html")
+    (options.to / "report.html").write_text(page.render(sections, pictures, reached))
+    print("\n".join([*text_table(reached), "", reached.note, str(options.to / "report.html")]))
     if options.docs:
         try:
-            documents.write(sections, pictures)
+            documents.write(sections, pictures, reached)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 2

@@ -17,15 +17,18 @@ from bench.record import Measurement, Record
 from bench.run import Run, add_load, add_servers, chosen_servers, duration
 from bench.running import Running
 from bench.servers import Server
-from bench.tables import Chart, Curves, Table, bytes_text
+from bench.tables import Chart, Curves, Table, bytes_text, unmeasured
 
 ABOUT = "a long load: memory, descriptors and errors; fails where one of them grows"
 MIX = "soak"  # the workload's name in the record
 # All that go to every server; those with a pause or a framework of their own measure something else.
 TURN = ("hello", "browser", "pipeline", "post", "upload1m", "body64k", "generator", "download1m")
+HEADINGS = ("server", "time", "requests", "errors", "memory", "growth", "descriptors", "note")
 GROWTH = 2 << 20  # bytes that memory may have grown by
 DESCRIPTORS = 8  # that may be open more, as a connection that ends takes a moment
-NAMES = tuple(s.name for s in servers.TABLE[1:] if s.model in ("inline", "threads"))
+NAMES = tuple(
+    s.name for s in servers.TABLE if not s.hello_only and s.model in ("inline", "threads")
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +105,7 @@ def tables(record: Record) -> list[Table]:
         measured = record.of(name, MIX)
         reason = record.failure(name, MIX)
         if not measured:
-            rows.append((name, *("-",) * 6, reason or "not measured"))
+            rows.append(unmeasured(name, HEADINGS, reason))
             continue
         rows.append(
             (
@@ -116,8 +119,7 @@ def tables(record: Record) -> list[Table]:
                 reason,
             )
         )
-    headings = ("server", "time", "requests", "errors", "memory", "growth", "descriptors", "note")
-    return [Table("soak", "A long load", headings, rows)]
+    return [Table("soak", "A long load", HEADINGS, rows)]
 
 
 def charts(record: Record) -> list[Chart]:

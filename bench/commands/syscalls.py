@@ -17,11 +17,12 @@ from pathlib import Path
 
 from bench import servers, workloads
 from bench.callgrind import ask, connect
+from bench.charts import least_first
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
 from bench.running import Running
-from bench.servers import Server, ServerError, find
-from bench.tables import Bar, Bars, Chart, Table
+from bench.servers import Server, ServerError
+from bench.tables import Chart, Table
 from bench.workloads import Workload
 
 ABOUT = "system calls per request (strace)"
@@ -127,15 +128,15 @@ def charts(record: Record) -> list[Chart]:
     return [chart(record, name) for name in record.workloads]
 
 
-def chart(record: Record, workload: str) -> Bars:
-    found = []
-    for server in record.servers:
-        if value := record.median(server, workload, "calls"):
-            found.append(Bar(server, value, f"{value:.2f}", ours=find(server).ours))
-    title = f"System calls per request: {workload}"
-    found.sort(key=lambda bar: bar.value)
-    return Bars(
-        f"syscalls-{workload}", title, f"{workloads.find(workload).about}; less is better", found
+def chart(record: Record, workload: str) -> Chart:
+    return least_first(
+        record,
+        workload,
+        lambda measured: float(measured["calls"]),
+        "{:.2f}".format,
+        f"syscalls-{workload}",
+        f"System calls per request: {workload}",
+        f"{workloads.find(workload).about}; less is better",
     )
 
 

@@ -30,8 +30,15 @@ READABLE: Final = 1  # of a watcher, libev's EV_READ
 
 Poll = Callable[[float | None], Poller]
 
+
+class RequestGreenlet(gevent.Greenlet):  # type: ignore[type-arg]
+    """A greenlet that does not note where it was spawned: by the reactor, always, and noting it costs much."""
+
+    spawning_stack_limit = 0
+
+
 # Returns the greenlet that will call the first argument with the others.
-spawn: Final = gevent.spawn
+spawn: Final = RequestGreenlet.spawn
 
 
 def patch() -> None:

@@ -110,6 +110,19 @@ def test_a_workload_goes_to_the_servers_of_its_model(make_run: MakeRun) -> None:
     assert run.record.servers == ["fastwsgi", "fastwsgi-threads"]
 
 
+@pytest.mark.parametrize("line", [40, 4000])
+def test_who_is_to_log_has_to_write_a_line_for_each_request(
+    line: int, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real, short run; no line of a log is as long as the second."""
+    monkeypatch.setattr(compare, "LINE", line)
+    words = ("--servers", "fastwsgi-logged", "--workloads", "logged-hello", "--rounds", "1")
+    run = make_run("compare", *SHORT, *words)
+    compare.measure(run)
+    reason = run.record.failure("fastwsgi-logged", "logged-hello")
+    assert reason == ("" if line == 40 else "writes no line of a log for each request")
+
+
 def test_a_missing_load_generator_is_a_row(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

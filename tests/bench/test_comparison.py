@@ -16,8 +16,8 @@ def measured(
 ) -> Measurement:
     """One CPU-second of a load that took two seconds."""
     figures = {"requests": int(efficiency), "seconds": 2.0, "cpu_seconds": 1.0}
-    figures |= {"p50": 0.001, "p99": 0.0025, "errors": 0, "memory": 3 << 20}
-    figures |= {"keeps_alive": True, "streams": True, "attends": True}
+    figures |= {"p50": 0.001, "p99": 0.0025, "errors": 0, "memory": 3 << 20, "said": 0}
+    figures |= {"keeps_alive": True, "withholds": "", "attends": True}
     return Measurement(server, workload, number, {**figures, **changes})  # type: ignore[dict-item]
 
 
@@ -62,9 +62,9 @@ def test_best_peer_is_that_of_the_median_not_of_the_luckiest_round(filled: Compa
 
 
 def test_a_peer_that_withholds_pieces_is_no_candidate(filled: Comparison) -> None:
-    filled.record.measurements.append(measured(3, "bjoern", 50_000, streams=False))
+    filled.record.measurements.append(measured(3, "bjoern", 50_000, withholds="until the last"))
     assert filled.best_peer("hello", efficiency) == "granian"
-    assert "withholds pieces" in filled.row("hello", "bjoern")[-1]
+    assert "withholds pieces until the last" in filled.row("hello", "bjoern")[-1]
 
 
 def test_rows(filled: Comparison) -> None:
@@ -82,8 +82,8 @@ def test_rows(filled: Comparison) -> None:
 
 def test_verdict(filled: Comparison) -> None:
     assert filled.verdict("hello").startswith(
-        "fastwsgi: 0.80 (0.80-0.90) x limit per CPU-second; "
-        "1.50 (1.33-2.00) x bjoern per CPU-second; "
+        "fastwsgi: 0.80 (0.80-0.90) x limit per CPU-second (wanted: 0.8); "
+        "1.50 (1.33-2.00) x bjoern per CPU-second (wanted: 1.3); "
     )
     assert filled.verdict("post") == ""
 
@@ -140,7 +140,7 @@ def test_a_sleeping_application_is_judged_by_requests_per_second(models: Compari
         )
     assert models.verdict("threads-sleep10") == (
         "fastwsgi-threads: 0.95 (0.95-0.95) x limit per second (wanted: 0.95); "
-        "0.95 (0.95-0.95) x granian-threads per second"
+        "0.95 (0.95-0.95) x granian-threads per second (wanted: 1)"
     )
     rows = models.rows("threads-sleep10")
     assert [row[0] for row in rows[:2]] == ["granian-threads", "fastwsgi-threads"]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from bench import probe as probing
 from bench import workloads
 from bench.probe import Finding, ProbeError, probe, streams
 from bench.running import Running
@@ -23,13 +26,11 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_right_answers_on_one_connection(answering: Answering) -> None:
-    assert probe(answering(*[RIGHT] * 4), HELLO) == Finding(
-        keeps_alive=True, streams=True, attends=False
-    )
+    assert probe(answering(*[RIGHT] * 4), HELLO) == Finding(keeps_alive=True, attends=False)
 
 
 def test_who_looks_at_all_connections_attends(limit: Running) -> None:
-    assert probe(limit.port, HELLO) == Finding(keeps_alive=True, streams=True, attends=True)
+    assert probe(limit.port, HELLO) == Finding(keeps_alive=True)
 
 
 def test_a_part_of_the_body_may_do(answering: Answering) -> None:
@@ -55,6 +56,31 @@ def test_pieces_have_to_be_sent_before_the_last(answering: Answering, pieces: in
     whole = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(GENERATOR.body), GENERATOR.body)
     port = answering(whole[:500] if pieces == 2 else whole)
     assert streams(port, GENERATOR) == (pieces == 2)
+
+
+@pytest.mark.parametrize("nagle", [True, False])
+def test_pieces_that_rest_until_they_are_acknowledged_are_withheld(*, nagle: bool) -> None:
+    """With Nagle's algorithm the second small piece waits until the first is acknowledged."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(probing.TRIES):
+                client, _ = listener.accept()
+                with client:
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not nagle)
+                    client.recv(65536)
+                    client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for piece in (b"3\r\none\r\n", b"0\r\n\r\n"):
+                        client.sendall(piece)
+                    client.recv(65536)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        tries = range(probing.TRIES)
+        port = listener.getsockname()[1]
+        found = [probing.needs_acknowledgement(port, GENERATOR) for _ in tries]
+        thread.join()
+    assert all(found) == nagle
 
 
 @pytest.mark.parametrize(

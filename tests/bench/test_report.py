@@ -11,6 +11,8 @@ from bench import documents
 from bench.__main__ import main
 from bench.record import Record
 
+GOALS = "<!-- bench:goals -->\n<!-- /bench:goals -->\n"
+
 
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
@@ -73,13 +75,15 @@ def test_documents_are_renewed_between_their_markers(
 ) -> None:
     pytest.importorskip("matplotlib")
     figures, readme = records / "figures.md", records / "README.md"
-    figures.write_text("before\n<!-- bench:start -->\nold\n<!-- /bench:start -->\nafter\n")
+    figures.write_text(GOALS + "before\n<!-- bench:start -->\nold\n<!-- /bench:start -->\nafter\n")
     readme.write_text("as it was\n")
     monkeypatch.setattr(documents, "FIGURES", figures)
     monkeypatch.setattr(documents, "README", readme)
     assert report(records, "--docs") == 0
     text = figures.read_text()
-    assert text.startswith("before\n<!-- bench:start -->\n\n- machine: small")
+    goals, _, text = text.partition("before\n")
+    assert "| start to the first answer | gunicorn-sync | ≤ its | 0.100 s | 0.100 s |" in goals
+    assert text.startswith("<!-- bench:start -->\n\n- machine: small")
     assert text.endswith("\n\n<!-- /bench:start -->\nafter\n")
     assert "old\n<" not in text
     assert "| fastwsgi | 100 (100-100) | 100 | - |  |" in text
@@ -87,7 +91,7 @@ def test_documents_are_renewed_between_their_markers(
     assert (records / "figures" / "start-dark.svg").exists()
     assert readme.read_text() == "as it was\n"
     assert report(records, "--docs") == 0
-    assert figures.read_text() == text
+    assert figures.read_text() == goals + "before\n" + text
 
 
 def test_a_document_without_the_markers() -> None:
@@ -95,7 +99,9 @@ def test_a_document_without_the_markers() -> None:
         documents.marked("text", "start", "content")
 
 
-@pytest.mark.parametrize("name", ["compare", "locust", "scale", "instructions", "syscalls"])
+@pytest.mark.parametrize(
+    "name", ["goals", "compare", "locust", "scale", "instructions", "interpreters", "syscalls"]
+)
 def test_the_documents_have_their_places(name: str) -> None:
     assert "new" in documents.marked(documents.FIGURES.read_text(), name, "new")
     assert "new" in documents.marked(documents.README.read_text(), "readme", "new")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import sys
 import time
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import servers
+from bench import servers, workloads
+from bench.probe import Finding, probe
 from bench.programs import Programs
 from bench.running import Running, free_port, pinned
 from bench.servers import Server, ServerError
@@ -54,9 +57,13 @@ def test_settings_in_the_environment_do_not_reach_the_server(
     unused_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--workers 9")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("KEPT", "kept")
-    code = "import os, sys; sys.exit(f\"{os.getenv('GUNICORN_CMD_ARGS')} {os.getenv('KEPT')}\")"
-    with pytest.raises(ServerError, match="None kept"):
+    code = (
+        "import os, sys; sys.exit(f\"{os.getenv('GUNICORN_CMD_ARGS')} {os.getenv('KEPT')}"
+        ' {sys.dont_write_bytecode}")'
+    )
+    with pytest.raises(ServerError, match="None kept False"):
         Running("telling", [sys.executable, "-c", code], unused_port)
 
 
@@ -113,6 +120,25 @@ def test_a_missing_part_of_a_server(programs: Programs) -> None:
         programs.version(Server("limit", (), module="json.absent"))
 
 
+def test_a_missing_program(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match="nginx is not installed"):
+        programs.ready(servers.find("nginx"))
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_nginx_knows_the_hello_answer_and_ends(programs: Programs, unused_port: int) -> None:
+    nginx = servers.find("nginx")
+    assert programs.ready(nginx)[0].isdigit()
+    with Running("nginx", programs.command(nginx, unused_port), unused_port) as running:
+        assert probe(unused_port, workloads.find("hello")) == Finding(keeps_alive=True)
+        assert len(running.workers()) == 1
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", unused_port), 1)
+
+
 def test_without_a_compiler(
     programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -126,7 +152,7 @@ def test_every_command_names_its_port(name: str, programs: Programs) -> None:
     port = free_port()
     words = programs.command(servers.find(name), port)
     assert any(str(port) in word for word in words)
-    assert not any("{" in word for word in words)
+    assert not any(re.search(r"\{\w", word) for word in words)
 
 
 def test_limit_counts_requests_split_anywhere(limit: Running) -> None:

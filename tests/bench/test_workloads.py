@@ -37,13 +37,15 @@ def test_every_server_takes_part_and_every_workload_has_one_of_ours() -> None:
         "threads": "fastwsgi-threads",
         "gevent": "fastwsgi-gevent",
         "tls": "fastwsgi-tls",
+        "logged": "fastwsgi-logged",
     }
 
 
 def test_whom_fastwsgi_is_wanted_to_reach_takes_part() -> None:
     for workload in workloads.TABLE:
         names = {server.name for server in servers.TABLE if workload.includes(server)}
-        assert set(workload.wanted) - names <= ({"limit"} if workload.pause else set())
+        allowed = {workloads.BEST_PEER} | ({"limit"} if workload.pause else set())
+        assert set(workload.wanted) - names <= allowed
         assert set(workload.beside) <= names
 
 

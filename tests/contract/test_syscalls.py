@@ -173,6 +173,22 @@ def test_a_connection_that_closes_costs_no_more_than_it_must(
     assert counts["fcntl"] == counts["ioctl"] == counts["setsockopt"] == 0
 
 
+def test_a_greenlet_for_each_request_takes_no_memory_from_the_system(tmp_path: Path) -> None:
+    """CPython maps the memory of its first frames, unless some of those that ended is kept."""
+    pytest.importorskip("gevent")
+    (tmp_path / "traced.py").write_text(APP)
+    words = ["traced:app", "-b", "127.0.0.1:0", "-k", "gevent"]
+    with ServerProcess.start(words, tmp_path) as server:
+        clients = [server.connect() for _ in range(4)]
+        ask(clients, REQUEST)
+        trace = record(server, tmp_path / "trace", clients, REQUEST)
+        for client in clients:
+            client.close()
+    requests = REPEATED * len(clients)
+    assert trace.counts["send"] >= requests - 1
+    assert trace.counts["mmap"] + trace.counts["munmap"] < requests / 10
+
+
 def test_the_reading_of_a_trace() -> None:
     text = (
         "epoll_wait(5, [{events=EPOLLIN, data={u32=9, u64=9}}], 256, 812) = 1\n"

@@ -97,7 +97,7 @@ def test_requests_wait_side_by_side(serving: Serving) -> None:
     for number, client in enumerate(clients):
         client.send(GET.replace(b"/ ", b"/%d " % number))
     server.until(lambda: len(greenlets) == 20, "all requests to be inside")
-    assert all(type(greenlet) is gevent.Greenlet for greenlet in greenlets)
+    assert all(isinstance(greenlet, gevent.Greenlet) for greenlet in greenlets)
     go.set()
     bodies = [client.await_responses(1)[0].body for client in clients]
     assert bodies == [b"/%d" % number for number in range(20)]
