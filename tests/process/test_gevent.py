@@ -193,6 +193,7 @@ def test_background_greenlets_of_a_preloaded_application_run_in_the_workers(
     server.wait_for("Ready: 2 workers")
     server.signal(signal.SIGTTIN)
     server.out.wait_for(r"^in \d+$", count=3)
+    server.worker(2)  # its line of the log may come later than that of its greenlet
     assert sorted(server.out) == sorted(f"in {pid}" for pid in server.workers)
 
 
