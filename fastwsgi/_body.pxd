@@ -3,7 +3,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastwsgi._exchange cimport Exchange
+from fastwsgi._exchange cimport Dispatcher, Exchange
+from fastwsgi._guard cimport Owner
 from fastwsgi._parser cimport ChunkDecoder
 
 
@@ -13,6 +14,7 @@ cdef class BodyMemory:
 
     # The most that a body may have in memory which has `held` bytes of it.
     cdef size_t most(self, size_t held) noexcept
+    cdef void count(self, size_t more) noexcept
 
 
 cdef class RequestBody:
@@ -30,6 +32,7 @@ cdef class RequestBody:
     cdef int64_t left                 # of that
     cdef int64_t since                # milliseconds: when it began, or began anew
     cdef Exchange source              # asked for more while the application reads; None: there is no more to come
+    cdef Dispatcher keeper            # without the GIL: whose guard it stands under; None: its own
     cdef object error                 # why there is not, where the body is incomplete; raised by every read
 
     # Take bytes from the wire. Raises OSError where the temporary file cannot take them.
@@ -46,9 +49,11 @@ cdef class RequestBody:
     cdef int need(self, size_t wanted) except -1
     cdef bint grow(self, size_t needed) except -1
     cdef int resize(self, size_t capacity) except -1
+    cdef Owner owner(self) noexcept
     cdef int spool(self) except -1
     cdef void release(self) noexcept
     cdef bytes take(self, size_t length)
     cdef bytes hand_over(self)
+    cdef bytes take_line(self, size_t wanted)
     cdef size_t left_in_file(self) except? 0
     cdef size_t line_end(self, size_t limit) noexcept

@@ -21,6 +21,8 @@ from libc.stdint cimport int64_t, SIZE_MAX
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy, memmove
 
+from fastwsgi._guard cimport Guard, Owner, guard_enter, guard_leave, owner_of
+
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size) except NULL
     int resize_bytes "_PyBytes_Resize"(PyObject **block, Py_ssize_t size) except -1
@@ -47,6 +49,13 @@ cdef class BodyMemory:
         cdef size_t others = self.taken - held
         return max(min(self.size, <size_t>ALWAYS), (self.size - others) // 2 if others < self.size else 0)
 
+    # A body may go in any thread.
+    cdef void count(self, size_t more) noexcept:
+        cdef Guard guard
+        guard_enter(&guard, owner_of(<PyObject *>self))
+        self.taken += more
+        guard_leave(&guard)
+
 
 # Without tp_clear, so that the budget still is there when the body goes.
 @cython.final
@@ -69,8 +78,11 @@ cdef class RequestBody:
         Py_CLEAR(self.block)
         self.data = NULL
         if self.memory is not None:
-            self.memory.taken -= self.capacity
+            self.memory.count(0 - self.capacity)
         self.length = self.capacity = self.position = 0
+
+    cdef inline Owner owner(self) noexcept:
+        return owner_of(<PyObject *>self) if self.keeper is None else self.keeper.owner
 
     cdef int collect(self, const char *data, size_t size) except -1:
         if self.file is None and size > self.capacity - self.length and not self.grow(self.length + size):
@@ -118,7 +130,7 @@ cdef class RequestBody:
             self.error = error
             raise
         self.data = start_of(self.block)
-        self.memory.taken += capacity - self.capacity
+        self.memory.count(capacity - self.capacity)
         self.capacity = capacity
         return 0
 
@@ -187,14 +199,27 @@ cdef class RequestBody:
     def read(self, size=-1):
         """Read at most `size` bytes; all that is left for a negative size or None. b"" at the end."""
         cdef size_t wanted = wanted_bytes(size)
-        if self.file is not None:
-            return self.file.read(min(wanted, self.left_in_file()))
-        self.need(wanted)
-        return self.take(min(wanted, self.length - self.position))
+        cdef Guard guard
+        guard_enter(&guard, self.owner())
+        try:
+            if self.file is not None:
+                return self.file.read(min(wanted, self.left_in_file()))
+            self.need(wanted)
+            return self.take(min(wanted, self.length - self.position))
+        finally:
+            guard_leave(&guard)
 
     def readline(self, size=-1):
         """Read one line with its line feed, at most `size` bytes of it."""
         cdef size_t wanted = wanted_bytes(size)
+        cdef Guard guard
+        guard_enter(&guard, self.owner())
+        try:
+            return self.take_line(wanted)
+        finally:
+            guard_leave(&guard)
+
+    cdef bytes take_line(self, size_t wanted):
         cdef size_t here, end
         if self.file is not None:
             return self.file.readline(min(wanted, self.left_in_file()))

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport Clock
 from fastwsgi._exchange cimport Exchange
+from fastwsgi._guard cimport Guard
 from fastwsgi._wsgi cimport Caller
 
 
@@ -13,6 +14,7 @@ cdef class Runner:
     cdef Exchange exchange            # None: it has none, or that was cut off
     cdef int64_t since                # milliseconds: when it began with it
     cdef bint stuck                   # it still runs what was cut off
+    cdef Guard guard
 
 
 cdef class Elsewhere(Caller):

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport Clock
 from fastwsgi._exchange cimport Exchange
+from fastwsgi._guard cimport guard_ref
 from fastwsgi._wsgi cimport Caller, StartResponse
 
 from fastwsgi.errors import APPLICATION_FAILED, TOO_SLOW
@@ -72,7 +73,7 @@ cdef class Elsewhere(Caller):
             raise
 
     cdef int serve(self, Runner runner, Exchange exchange) except -1:
-        return 0 if exchange.task is None else self.answer(exchange, True)
+        return 0 if exchange.task is None else self.answer(exchange, True, guard_ref(&runner.guard))
 
     cdef bint cut_overdue(self, Runner runner, int64_t now) except -1:
         cdef Exchange exchange = runner.exchange

@@ -29,6 +29,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastwsgi._exchange cimport EarlyHints, Exchange
+from fastwsgi._guard cimport Guard, guard_enter, guard_leave, owner_of
 from fastwsgi._parser cimport (
     AMBIGUOUS_FIELD_NAME,
     CONTRADICTORY_SCHEMES,
@@ -162,6 +163,15 @@ cdef inline str path_of(const char *data, Span path):
     if memchr(data + path.start, c"%", path.length) != NULL:
         return decode_path(data + path.start, path.length)
     return text_of(data, path)
+
+
+# The application may be about to ask for it, in any thread.
+cdef inline int belong(Loan loan, Exchange exchange) except -1:
+    cdef Guard guard
+    guard_enter(&guard, owner_of(<PyObject *>loan))
+    loan.exchange = exchange
+    guard_leave(&guard)
+    return 0
 
 
 # The bit for a place among fields; all from the last on share one.
@@ -313,7 +323,7 @@ cdef class EnvironBuilder:
             loan.count = -1
         loan.serial, loan.whole = serial, True
         loan.version = version_of(<PyObject *>exchange.environ)
-        loan.exchange = exchange
+        belong(loan, exchange)
         exchange.hints = loan
         return DONE
 
@@ -463,7 +473,8 @@ cdef class EnvironBuilder:
         cdef int place
         if loan is None:
             return 0
-        loan.exchange = exchange.hints = None
+        belong(loan, None)
+        exchange.hints = None
         if (
             loan.count < 0 or self.spares == SPARES or loan.version == 0 or version_of(environ) != loan.version
             or Py_REFCNT(environ) != 1 or Py_REFCNT(<PyObject *>loan) != 2  # in the environ and here

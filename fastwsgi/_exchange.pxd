@@ -3,6 +3,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from fastwsgi._guard cimport GuardRef, Owner
+
 # A truth in a byte, as there may be tens of thousands of connections.
 ctypedef uint8_t Flag
 
@@ -33,6 +35,8 @@ cdef class Exchange:
     cdef Flag in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef Flag waiting                 # for the client, in `wait`
     cdef Flag trusted                 # its peer may say where a request comes from
+    cdef Owner owner                  # whose guard it stands under: its dispatcher's
+    cdef GuardRef guard               # of the reactor's thread
     cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef object lent                  # gunicorn.socket of a request that asks for another protocol; else None
     cdef Exchange next                # of those that wait for a thread
@@ -56,8 +60,8 @@ cdef class Exchange:
     # Take body bytes; framing is the protocol's. Returns False where no more will be taken: the response
     # has no body, or bytes beyond its Content-Length were cut off.
     cdef bint write(self, bytes data) except -1
-    # Take `length` bytes of an open regular file from `offset`. `file` is kept until they are sent.
-    cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1
+    # Take `length` bytes of a regular file from `offset`. `file` is closed when they are sent, or will never be.
+    cdef int sendfile(self, OpenFile file, int64_t offset, int64_t length) except -1
     # Send what was taken. Returns a Flow.
     cdef int flush(self) except -1
     # Send, and wait until the kernel has taken all; for producers that cannot be suspended.
@@ -85,13 +89,24 @@ cdef class Exchange:
     cdef bint begun(self) noexcept
 
 
+# An open file of the server's own; closed with its last reference at the latest, which without the GIL may go long
+# after it was dropped.
+cdef class OpenFile:
+    cdef int fd
+
+    cdef int close(self) noexcept
+
+
 # wsgi.early_hints: stays with its environ, which may be lent to one exchange after the other.
 cdef class EarlyHints:
-    cdef Exchange exchange            # None where the environ is not lent
+    cdef Exchange exchange            # None where the environ is not lent; set inside its own guard, too
+
+    cdef int send(self, Exchange exchange, list headers) except -1
 
 
 # Decides where an exchange runs.
 cdef class Dispatcher:
+    cdef Owner owner                  # of the guard around all that its exchanges are; in greenlets of none
     cdef bint is_elsewhere            # it does not run exchanges on the reactor's own thread
     # Answer `exchange`, now or later. Never raises for the application's mistakes. Returns a Progress.
     cdef int dispatch(self, Exchange exchange) except -1

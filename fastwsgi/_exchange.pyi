@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, final
 
 class Exchange:
     remote_addr: str
@@ -11,6 +11,9 @@ class Exchange:
     def environ(self) -> dict[str, Any]: ...
     @property
     def duration(self) -> float: ...
+
+@final
+class OpenFile: ...
 
 class EarlyHints:
     def __call__(self, headers: Iterable[tuple[str, str]]) -> None: ...

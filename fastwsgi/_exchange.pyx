@@ -1,8 +1,14 @@
 """The abstract surfaces `Exchange` (subclassed by protocols) and `Dispatcher` (subclassed by handlers)."""
 
+cimport cython
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport precise
+from fastwsgi._guard cimport Guard, guard_enter, guard_leave, owner_of
+
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
 
 
 cdef class Exchange:
@@ -24,7 +30,7 @@ cdef class Exchange:
     cdef bint write(self, bytes data) except -1:
         raise NotImplementedError
 
-    cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1:
+    cdef int sendfile(self, OpenFile file, int64_t offset, int64_t length) except -1:
         raise NotImplementedError
 
     cdef int flush(self) except -1:
@@ -58,6 +64,23 @@ cdef class Exchange:
         return False
 
 
+@cython.final
+cdef class OpenFile:
+    """A file descriptor that is closed, at the latest, with the last reference to it."""
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __dealloc__(self):
+        self.close()
+
+    cdef int close(self) noexcept:
+        if self.fd >= 0:
+            close_fd(self.fd)
+            self.fd = -1
+        return 0
+
+
 cdef class EarlyHints:
     """wsgi.early_hints: sends 103 Early Hints (RFC 8297), as gunicorn has it.
 
@@ -66,21 +89,35 @@ cdef class EarlyHints:
     """
 
     def __call__(self, headers):
-        cdef Exchange exchange = self.exchange
+        cdef Exchange exchange
+        cdef Guard guard
+        guard_enter(&guard, owner_of(<PyObject *>self))
+        exchange = self.exchange
+        guard_leave(&guard)
         if exchange is None:
             return
-        headers = list(headers)
-        if self.exchange is not exchange:  # it was cut off meanwhile
-            return
+        headers = [field for field in headers]  # whatever it says of its length
+        guard_enter(&guard, exchange.owner)
+        try:
+            if self.exchange is exchange:  # else it was cut off meanwhile
+                self.send(exchange, headers)
+        finally:
+            guard_leave(&guard)
+
+    cdef int send(self, Exchange exchange, list headers) except -1:
         exchange.in_app = False
         try:
             exchange.hint(headers)
         finally:
             exchange.in_app = True
+        return 0
 
 
 cdef class Dispatcher:
     """Decides where an exchange runs."""
+
+    def __cinit__(self):
+        self.owner = owner_of(<PyObject *>self)
 
     cdef int dispatch(self, Exchange exchange) except -1:
         raise NotImplementedError

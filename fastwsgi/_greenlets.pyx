@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t
 from fastwsgi._clock cimport Clock
 from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange
+from fastwsgi._guard cimport owner_of
 
 cdef extern from "Python.h":
     ctypedef struct PyObjectArenaAllocator:
@@ -88,6 +89,7 @@ cdef class Greenlets(Elsewhere):
 
     def __init__(self, app, on_error, Clock clock not None, double request_timeout, on_overdue, *, spawn, end):
         super().__init__(app, on_error, clock, request_timeout, on_overdue)
+        self.owner = owner_of(NULL)
         self.spawn = spawn
         self.end = end
         self.running = set()

@@ -6,6 +6,7 @@ from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
+from fastwsgi._guard cimport Guard
 from fastwsgi._parser cimport Limits, RequestHead
 from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport HeadWriter, Output
@@ -52,6 +53,7 @@ cdef class Http1:
     cdef object reactor
     cdef Clock clock
     cdef Dispatcher dispatcher
+    cdef Guard guard                  # of the reactor's thread
     cdef object wait_for              # (fd, events of poll, milliseconds): bool, instead of poll; or None
     cdef object make_socket           # (fd): a socket object that owns the descriptor
     cdef str server_header
@@ -93,8 +95,8 @@ cdef class Http1:
     cdef bint last_trusted
     cdef void *first                  # Connection: head of the list of open ones
 
+    cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport)
     cdef HeadWriter take_writer(self)
-    cdef int sweep_connections(self, int64_t now) except -1
 
 
 cdef class Connection(Exchange):
@@ -178,6 +180,7 @@ cdef class Connection(Exchange):
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
     cdef int queue_rest(self, bytes rest) except -1
     cdef int send_pending(self) except -1
+    cdef int drop_first(self) except -1
     cdef int push_sealed(self, object owner, const char *body, size_t size) except -1
     cdef int seal(self) except -1
     cdef object cut_piece(self, Segment segment, int64_t limit)

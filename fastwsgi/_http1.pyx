@@ -46,45 +46,16 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OVER, SUSPENDED, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OpenFile, OVER, SUSPENDED, WAIT
+from fastwsgi._guard cimport FREE_THREADED, guard_enter, guard_leave, guard_ref
 from fastwsgi._parser cimport (
-    ANY_METHOD,
-    ANY_VERSION,
-    ASKS_UPGRADE,
-    BODY_TIMEOUT,
-    BODY_TOO_LARGE,
-    CASEFOLD_METHOD,
-    ChunkDecoder,
-    DATA,
-    DONE,
-    EXPECTS_CONTINUE,
-    FOLDED_FIELDS,
-    Field,
-    GET_VERB,
-    HEAD_TIMEOUT,
-    HEAD_VERB,
-    INCOMPLETE_REQUEST,
-    KEEPS_ALIVE,
-    MORE,
-    NAME_SPACES,
-    NO_STORAGE,
-    NOT_TLS,
-    RequestHead,
-    decode_chunks,
-    follow_head,
-    parse_head,
-    reset_chunks,
+    ANY_METHOD, ANY_VERSION, ASKS_UPGRADE, BODY_TIMEOUT, BODY_TOO_LARGE, CASEFOLD_METHOD, ChunkDecoder, DATA, DONE,
+    EXPECTS_CONTINUE, FOLDED_FIELDS, Field, GET_VERB, HEAD_TIMEOUT, HEAD_VERB, INCOMPLETE_REQUEST, KEEPS_ALIVE,
+    MORE, NAME_SPACES, NO_STORAGE, NOT_TLS, RequestHead, decode_chunks, follow_head, parse_head, reset_chunks,
     reset_head,
 )
 from fastwsgi._tls cimport RECORD, Transport
-from fastwsgi._writer cimport (
-    HeadWriter,
-    Output,
-    ResponseHead,
-    append,
-    put_chunk_size,
-    put_length,
-)
+from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, put_chunk_size, put_length
 
 from fastwsgi.errors import REASONS, REFUSALS, TOO_SLOW, ClientGone, RequestBodyError
 
@@ -271,8 +242,17 @@ cdef class Http1:
         stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a
         `transport` it is TLS from the first byte; the handshake is part of the time for the first head.
         """
+        guard_enter(&self.guard, self.dispatcher.owner)
+        try:
+            return self.take_over(environs, fd, address, extra, transport)
+        finally:
+            guard_leave(&self.guard)
+
+    cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport):
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self
+        connection.owner = self.dispatcher.owner
+        connection.guard = guard_ref(&self.guard)
         connection.environs = environs
         connection.fd = fd
         connection.extra = extra
@@ -301,9 +281,14 @@ cdef class Http1:
 
     def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
         """Take over an accepted socket only to answer what came before its first request: a Verdict."""
-        cdef Connection connection = self.connect(environs, fd, address)
-        connection.refuse(verdict)
-        connection.settle()
+        cdef Connection connection
+        guard_enter(&self.guard, self.dispatcher.owner)
+        try:
+            connection = self.take_over(environs, fd, address, None, None)
+            connection.refuse(verdict)
+            connection.settle()
+        finally:
+            guard_leave(&self.guard)
 
     cdef HeadWriter take_writer(self):
         cdef HeadWriter writer = self.spare
@@ -316,29 +301,34 @@ cdef class Http1:
     def take_returned(self):
         """Go on with connections whose exchange is back from elsewhere. To be called when the reactor was woken."""
         cdef Connection connection
-        returned, self.returned = self.returned, []
-        for connection in returned:
-            try:
-                connection.come_back()
-            except Exception as error:
-                connection.lose()
-                self.reactor.on_error(connection, error)
+        guard_enter(&self.guard, self.dispatcher.owner)
+        try:
+            returned, self.returned = self.returned, []
+            for connection in returned:
+                try:
+                    connection.come_back()
+                except Exception as error:
+                    connection.lose()
+                    self.reactor.on_error(connection, error)
+        finally:
+            guard_leave(&self.guard)
 
     def sweep(self, double moment):
         """Close or answer every connection whose deadline lies before `moment`, in seconds of the clock.
 
         To be called once a second, with a moment up to which everything that had arrived was handled.
         """
-        self.sweep_connections(<int64_t>(moment * 1000))
-
-    cdef int sweep_connections(self, int64_t now) except -1:
-        cdef void *next = self.first
+        cdef void *next
         cdef Connection connection
-        while next != NULL:
-            connection = <Connection>next
-            next = connection.behind
-            connection.expire(now)
-        return 0
+        guard_enter(&self.guard, self.dispatcher.owner)
+        try:
+            next = self.first
+            while next != NULL:
+                connection = <Connection>next
+                next = connection.behind
+                connection.expire(<int64_t>(moment * 1000))
+        finally:
+            guard_leave(&self.guard)
 
     def announce(self):
         """Say from now on that the server ends: on every answer, and to whoever asks for its health."""
@@ -349,25 +339,32 @@ cdef class Http1:
 
         An idle connection stays a second longer: its next request may be on its way, and is answered.
         """
-        cdef void *next = self.first
+        cdef void *next
         cdef Connection connection
         cdef int64_t soon = self.clock.now() + DRAIN_MS
+        guard_enter(&self.guard, self.dispatcher.owner)
         self.draining = True
+        next = self.first
         while next != NULL:
             connection = <Connection>next
             next = connection.behind
             if connection.state == IDLE and connection.deadline > soon:
                 connection.deadline = soon
+        guard_leave(&self.guard)
 
     def close(self):
         """Close every connection at once."""
         cdef Connection connection
-        while self.first != NULL:
-            connection = <Connection>self.first
-            while connection.busy:  # some thread is in OpenSSL, and does not wait there
-                connection.tls.acquire()
-                connection.tls.release()
-            connection.lose()
+        guard_enter(&self.guard, self.dispatcher.owner)
+        try:
+            while self.first != NULL:
+                connection = <Connection>self.first
+                while connection.busy:  # some thread is in OpenSSL, and does not wait there
+                    connection.tls.acquire()
+                    connection.tls.release()
+                connection.lose()
+        finally:
+            guard_leave(&self.guard)
         # The collector would drop the owner of the buffer without releasing it.
         PyBuffer_Release(&self.heartbeat)
         self.heartbeat.buf = NULL
@@ -394,6 +391,7 @@ cdef class Connection(Exchange):
 
     def on_event(self, uint32_t events):
         """Do what the socket is ready for. Called by the reactor with an EPOLL* mask."""
+        guard_enter(&self.http.guard, self.owner)
         self.turn = 0
         try:
             if self.state == WRITING:
@@ -411,6 +409,8 @@ cdef class Connection(Exchange):
         except BaseException:
             self.lose()
             raise
+        finally:
+            guard_leave(&self.http.guard)
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -668,6 +668,8 @@ cdef class Connection(Exchange):
             reset_chunks(self.body.chunks)
         self.body.left = head.content_length
         self.body.since = http.clock.now()
+        if FREE_THREADED:
+            self.body.keeper = http.dispatcher
         if http.streams:
             self.body.source = self
             self.expects_continue = head.flags & EXPECTS_CONTINUE != 0
@@ -998,7 +1000,7 @@ cdef class Connection(Exchange):
                 append(self.gather(), b"\r\n", 2)
         return not cut
 
-    cdef int sendfile(self, object file, int fd, int64_t offset, int64_t length) except -1:
+    cdef int sendfile(self, OpenFile file, int64_t offset, int64_t length) except -1:
         cdef bint idle
         if self.framing == EMPTY:
             return 0
@@ -1011,7 +1013,7 @@ cdef class Connection(Exchange):
             self.nonblocking = True
             set_nonblocking(self.fd)
         idle = self.push(None, NULL, 0) == GO_ON
-        self.queue(file, NULL, fd, offset, length)
+        self.queue(file, NULL, file.fd, offset, length)
         if idle:
             self.send_pending()
         return 0
@@ -1289,12 +1291,20 @@ cdef class Connection(Exchange):
             if segment.data != NULL:
                 segment.data += n
             if segment.left == 0:
-                del self.pending[0]
-                if not self.pending:
-                    self.pending = None
+                self.drop_first()
             if self.turn >= self.http.high_water:
                 break
         return GO_ON if self.pending is None else WAIT
+
+    # The front of what is pending is sent, or never will be.
+    cdef int drop_first(self) except -1:
+        cdef Segment segment = <Segment>self.pending[0]
+        if segment.data == NULL:
+            (<OpenFile>segment.owner).close()
+        del self.pending[0]
+        if not self.pending:
+            self.pending = None
+        return 0
 
     # Encrypt some of what is pending, for one send. Nothing else is sent before it.
     cdef int seal(self) except -1:
@@ -1341,9 +1351,7 @@ cdef class Connection(Exchange):
             piece = piece[:size]
         segment.left -= size
         if segment.left == 0:
-            del self.pending[0]
-            if not self.pending:
-                self.pending = None
+            self.drop_first()
         return piece
 
     # In front of what waits to be encrypted.
@@ -1431,7 +1439,8 @@ cdef class Connection(Exchange):
             self.http.dispatcher.cancel(self)
         if self.framing != UNDECIDED or self.pending is not None:
             self.reset_at_close()
-        self.pending = None
+        while self.pending is not None:
+            self.drop_first()
         if self.writer is not None:
             self.put_away()
         if self.framing != UNDECIDED:

@@ -20,6 +20,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from libc.time cimport time
 
+from fastwsgi._guard cimport Guard, guard_enter, guard_leave, owner_of
 from fastwsgi._writer cimport Output, release, reserve
 
 cdef extern from "Python.h":
@@ -86,9 +87,14 @@ cdef class Line:
         cdef int64_t micros = -1
         cdef dict environ = exchange.environ
         cdef Py_ssize_t i
+        cdef Guard guard
         reserve(out, 512)
-        for i in range(self.count):
-            self.put_piece(out, &self.plan[i], exchange, environ, &micros)
+        guard_enter(&guard, owner_of(<PyObject *>environ))  # a thread that the application left behind may have it
+        try:
+            for i in range(self.count):
+                self.put_piece(out, &self.plan[i], exchange, environ, &micros)
+        finally:
+            guard_leave(&guard)
         return 0
 
     cdef int put_piece(self, Output *out, const Piece *piece, object exchange, dict environ, int64_t *micros) except -1:
@@ -294,10 +300,8 @@ cdef class LineLog:
 
     # What is not found as it is known makes it no plain logger, which is always right.
     cdef bint is_plain(self) except -1:
-        cdef PyObject *handlers = PyDict_GetItemWithError(self.logger_state, "handlers")
         return (
-            handlers != NULL and type(<object>handlers) is list and len(<list><object>handlers) == 1
-            and (<list><object>handlers)[0] is self.handler
+            is_only(self.logger_state, "handlers", self.handler)
             and is_false(self.logger_state, "filters") and is_false(self.logger_state, "disabled")
             and is_false(self.logger_state, "propagate") and is_low(self.logger_state, "level")
             and PyDict_GetItemWithError(self.handler_state, "formatter") == <PyObject *>self.formatter
@@ -323,12 +327,38 @@ cdef class LineLog:
         return 0
 
 
+# Of an attribute that somebody else may set meanwhile.
+cdef inline bint is_only(dict state, str name, object handler) except -1:
+    cdef PyObject *found
+    cdef Guard guard
+    guard_enter(&guard, owner_of(<PyObject *>state))
+    try:
+        found = PyDict_GetItemWithError(state, name)
+        return (
+            found != NULL and type(<object>found) is list and len(<list><object>found) == 1
+            and (<list><object>found)[0] is handler
+        )
+    finally:
+        guard_leave(&guard)
+
+
 cdef inline bint is_false(dict state, str name) except -1:
-    cdef PyObject *found = PyDict_GetItemWithError(state, name)
-    return found != NULL and not <object>found
+    cdef PyObject *found
+    cdef Guard guard
+    guard_enter(&guard, owner_of(<PyObject *>state))
+    try:
+        found = PyDict_GetItemWithError(state, name)
+        return found != NULL and not <object>found
+    finally:
+        guard_leave(&guard)
 
 
-# Whether a level lets INFO through.
 cdef inline bint is_low(dict state, str name) except -1:
-    cdef PyObject *found = PyDict_GetItemWithError(state, name)
-    return found != NULL and <int><object>found <= INFO
+    cdef PyObject *found
+    cdef Guard guard
+    guard_enter(&guard, owner_of(<PyObject *>state))
+    try:
+        found = PyDict_GetItemWithError(state, name)
+        return found != NULL and <int><object>found <= INFO
+    finally:
+        guard_leave(&guard)

@@ -31,6 +31,9 @@ cdef class Threads(Elsewhere):
 
     cdef int put(self, Exchange exchange) except -1
     cdef Exchange take_first(self)
+    cdef int rouse_one(self) except -1
     cdef int rouse_idle(self) except -1
+    cdef int work_inside(self, Seat seat) except -1
+    cdef int sweep_inside(self, int64_t now) except -1
     cdef int refuse_stale(self, int64_t now) except -1
     cdef int replace(self, Seat seat) except -1

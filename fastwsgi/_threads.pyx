@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t, uint32_t
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange, OVER
+from fastwsgi._guard cimport Guard, guard_enter, guard_leave, guard_ref
 
 import threading
 
@@ -79,15 +80,22 @@ cdef class Threads(Elsewhere):
         """Whether nothing goes on but for what waits for its client, and for its thread."""
         cdef Seat seat
         cdef int waiting = 0
+        cdef Guard guard
+        guard_enter(&guard, self.owner)
         for seat in self.seats:
             waiting += seat.exchange is not None and seat.exchange.waiting
-        return self.idle_count + waiting == len(self.seats) and (self.length == 0 or self.idle_count == 0)
+        rests = self.idle_count + waiting == len(self.seats) and (self.length == 0 or self.idle_count == 0)
+        guard_leave(&guard)
+        return rests
 
     def close(self):
         """Let the threads end as soon as they have nothing to do."""
+        cdef Guard guard
+        guard_enter(&guard, self.owner)
         self.closed = True
         while self.idle is not None:
             self.rouse_idle()
+        guard_leave(&guard)
 
     cdef int dispatch(self, Exchange exchange) except -1:
         exchange.waited = 0
@@ -121,8 +129,15 @@ cdef class Threads(Elsewhere):
 
     def rouse(self):
         """Have a thread take what waits, where one is free and none is on its way. Called before the reactor waits."""
+        cdef Guard guard
+        guard_enter(&guard, self.owner)
+        self.rouse_one()
+        guard_leave(&guard)
+
+    cdef int rouse_one(self) except -1:
         if self.first is not None and self.idle is not None and not self.rousing:
             self.rouse_idle()
+        return 0
 
     cdef int rouse_idle(self) except -1:
         cdef Seat seat = self.idle
@@ -136,6 +151,11 @@ cdef class Threads(Elsewhere):
 
     def work(self, Seat seat):
         """What a thread does all its life."""
+        guard_enter(&seat.guard, self.owner)
+        self.work_inside(seat)
+        guard_leave(&seat.guard)
+
+    cdef int work_inside(self, Seat seat) except -1:
         cdef Exchange exchange
         while not self.closed:
             exchange = self.take_first()
@@ -146,13 +166,14 @@ cdef class Threads(Elsewhere):
                 self.rousing = False
             else:
                 if self.eagerness:
-                    self.rouse()
+                    self.rouse_one()
                 self.run(seat, exchange)
                 if seat.stuck:  # the client has long had its answer
                     seat.stuck = False
                     if seat.replaced:
                         self.seats.remove(seat)
-                        return
+                        return 0
+        return 0
 
     cdef int serve(self, Runner runner, Exchange exchange) except -1:
         cdef int64_t start = precise()
@@ -163,7 +184,7 @@ cdef class Threads(Elsewhere):
             return exchange.fail(BUSY)
         if exchange.waited:
             exchange.environ[QUEUE_SECONDS] = exchange.waited / 1000.0
-        self.answer(exchange, True)
+        self.answer(exchange, True, guard_ref(&runner.guard))
         if precise() - start > SHORT:
             self.eagerness = PATIENCE
         elif self.eagerness:
@@ -174,7 +195,14 @@ cdef class Threads(Elsewhere):
 
     def sweep(self):
         """End what has waited or run for too long. To be called once a second by the reactor."""
-        cdef int64_t now = self.clock.now()
+        cdef Guard guard
+        guard_enter(&guard, self.owner)
+        try:
+            self.sweep_inside(self.clock.now())
+        finally:
+            guard_leave(&guard)
+
+    cdef int sweep_inside(self, int64_t now) except -1:
         cdef Seat seat
         if self.queue_timeout:
             self.refuse_stale(now)
@@ -182,6 +210,7 @@ cdef class Threads(Elsewhere):
             for seat in list(self.seats):
                 if self.cut_overdue(seat, now):
                     self.replace(seat)
+        return 0
 
     cdef int refuse_stale(self, int64_t now) except -1:
         cdef Exchange exchange

@@ -313,7 +313,7 @@ cdef class HeadWriter:
             fields = headers
         else:
             try:
-                fields = list(headers)
+                fields = [field for field in headers]  # whatever it says of its length
             except TypeError:
                 raise ApplicationError("the headers must be a list of (name, value) tuples") from None
         for field in fields:

@@ -1,6 +1,7 @@
 # One application call after PEP 3333, on any protocol's Exchange.
 
 from fastwsgi._exchange cimport Dispatcher, Exchange
+from fastwsgi._guard cimport GuardRef
 
 
 # The response of one exchange as the application builds it. Its method `call` is what the application knows as
@@ -14,11 +15,14 @@ cdef class StartResponse:
     cdef object iterator
     cdef dict environ                 # for `Caller.on_end`; None where nobody wants it
     cdef StartResponse next           # of those to be used again
+    cdef Caller caller
+    cdef GuardRef guard               # of the thread that calls the application
     cdef object call_method
     cdef object write_method
 
     # The application's code has returned. Raises CutOffError where the response is not its own any more.
     cdef int come_in(self) except -1
+    cdef int send(self, bytes block) except -1
     # Take the application's iterable. True when the response is over, False when it waits for the client.
     cdef bint respond(self, object iterable) except -1
     cdef bint respond_file(self, FileWrapper wrapper, tuple region) except -1
@@ -39,11 +43,6 @@ cdef class FileWrapper:
     cdef tuple region(self)
 
 
-# An open file of the server's own, closed with its last reference.
-cdef class OpenFile:
-    cdef int fd
-
-
 # Calls the application. `answer` and `go_on` return a Progress and, where it is OVER, are through with the exchange.
 cdef class Caller(Dispatcher):
     cdef object app
@@ -51,8 +50,8 @@ cdef class Caller(Dispatcher):
     cdef public object on_end         # (exchange, environ), or None
     cdef StartResponse spare          # the first of those to be used again
 
-    # Call the application for `exchange`. `waits`: a client that is slow suspends the caller.
-    cdef int answer(self, Exchange exchange, bint waits) except -1
+    # Call the application for `exchange`. `waits`: a client that is slow suspends the caller. `guard` is this thread's.
+    cdef int answer(self, Exchange exchange, bint waits, GuardRef guard) except -1
     cdef int go_on(self, Exchange exchange) except -1
     cdef StartResponse take(self, Exchange exchange)
     cdef int conclude(self, Exchange exchange, StartResponse start) except -1

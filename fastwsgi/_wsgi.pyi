@@ -22,9 +22,6 @@ class FileWrapper:
     def __next__(self) -> bytes: ...
     def close(self) -> None: ...
 
-@final
-class OpenFile: ...
-
 class Caller(Dispatcher):
     on_end: Callable[[Exchange, dict[str, Any]], object] | None
     def __init__(

@@ -12,7 +12,10 @@ Laws: the head is serialised when the first body byte, or the end, is known (PEP
 cimport cython
 from cpython.object cimport PyObject
 
-from fastwsgi._exchange cimport Dispatcher, Exchange, GONE, OVER, SUSPENDED, WAIT
+from fastwsgi._exchange cimport Dispatcher, Exchange, GONE, OpenFile, OVER, SUSPENDED, WAIT
+from fastwsgi._guard cimport (
+    FREE_THREADED, Guard, GuardRef, guard_enter, guard_in, guard_leave, guard_out, guard_out_with,
+)
 
 import io
 import os
@@ -33,9 +36,6 @@ cdef object END = object()
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *thing)
 
-cdef extern from "<unistd.h>" nogil:
-    int close_fd "close"(int fd)
-
 
 @cython.final
 cdef class StartResponse:
@@ -47,35 +47,46 @@ cdef class StartResponse:
         Raises ApplicationError for a second call without `exc_info` and after the response is over; with `exc_info`
         after the head was sent, raises that.
         """
-        cdef Exchange exchange = self.exchange
-        if exchange is None:
-            raise ApplicationError("start_response was called after the response was over")
-        if exc_info is not None:
-            try:
-                _, error, trace = exc_info
-                if exchange.begun():
-                    raise error.with_traceback(trace)
-            finally:
-                exc_info = error = trace = None  # breaks the circle of traceback and frame
-        elif self.status is not None:
-            raise ApplicationError("start_response was called twice, the second time without exc_info")
-        if status is None:
-            raise ApplicationError("the status must be str, not NoneType")
-        self.status = status
-        self.headers = headers
+        cdef Guard guard
+        guard_enter(&guard, self.caller.owner)
+        try:
+            if self.exchange is None:
+                raise ApplicationError("start_response was called after the response was over")
+            if exc_info is not None:
+                try:
+                    _, error, trace = exc_info
+                    if self.exchange.begun():
+                        raise error.with_traceback(trace)
+                finally:
+                    exc_info = error = trace = None  # breaks the circle of traceback and frame
+            elif self.status is not None:
+                raise ApplicationError("start_response was called twice, the second time without exc_info")
+            if status is None:
+                raise ApplicationError("the status must be str, not NoneType")
+            self.status = status
+            self.headers = headers
+        finally:
+            guard_leave(&guard)
         return self.write_method
 
     def write(self, data):
         """Send body bytes before the iterable's (PEP 3333, "The write() Callable"). Waits for a slow client."""
-        cdef Exchange exchange
+        cdef Guard guard
         if not isinstance(data, bytes):
             raise ApplicationError(f"write takes bytes, not {type(data).__name__}")
         block = bytes(data)
-        exchange = self.exchange
+        guard_enter(&guard, self.caller.owner)
+        try:
+            self.send(block)
+        finally:
+            guard_leave(&guard)
+
+    cdef int send(self, bytes block) except -1:
+        cdef Exchange exchange = self.exchange
         if exchange is None:
             raise ApplicationError("write was called after the response was over")
         if not block:
-            return
+            return 0
         exchange.in_app = False
         try:
             if not exchange.begun():
@@ -84,6 +95,7 @@ cdef class StartResponse:
                 self.wait()
         finally:
             exchange.in_app = True
+        return 0
 
     cdef int come_in(self) except -1:
         if self.exchange is None:
@@ -119,12 +131,15 @@ cdef class StartResponse:
         self.iterable = iterable
         self.exchange.in_app = True
         if type(iterable) is FileWrapper and not self.exchange.begun():
+            guard_out(self.guard)
             region = (<FileWrapper>iterable).region()
+            guard_in(self.guard)
             self.come_in()
             if region is not None:
                 return self.respond_file(<FileWrapper>iterable, region)
         try:
-            self.iterator = iter(iterable)
+            self.iterator = iter(<object>guard_out_with(self.guard, <PyObject *>iterable))
+            guard_in(self.guard)
         except TypeError as error:
             what = type(iterable).__name__
             raise ApplicationError(f"the application returned {what}, which is no iterable") from error
@@ -137,7 +152,7 @@ cdef class StartResponse:
         file.fd = os.dup(region[0])
         self.come_in()
         self.begin(region[2])
-        self.exchange.sendfile(file, file.fd, region[1], region[2])
+        self.exchange.sendfile(file, region[1], region[2])
         self.exchange.finish(True)
         return True
 
@@ -145,7 +160,8 @@ cdef class StartResponse:
         cdef int flow
         while True:
             self.exchange.in_app = True
-            block = next(self.iterator, END)
+            block = next(<object>guard_out_with(self.guard, <PyObject *>self.iterator), END)
+            guard_in(self.guard)
             if block is END:
                 break
             if not isinstance(block, bytes):
@@ -181,7 +197,9 @@ cdef class StartResponse:
         if iterable is not None:
             close = getattr(iterable, "close", None)
             if close is not None:
+                guard_out(self.guard)
                 close()
+                guard_in(self.guard)
         return 0
 
 
@@ -251,18 +269,6 @@ cdef object answer_to(object error):
     return TOO_SLOW if isinstance(error, RequestTimeout) else APPLICATION_FAILED
 
 
-@cython.final
-cdef class OpenFile:
-    """A file descriptor that is closed with the last reference to it."""
-
-    def __cinit__(self):
-        self.fd = -1
-
-    def __dealloc__(self):
-        if self.fd >= 0:
-            close_fd(self.fd)
-
-
 cdef class Caller(Dispatcher):
     """Calls `app` for exchanges; subclasses say where.
 
@@ -280,24 +286,27 @@ cdef class Caller(Dispatcher):
             self.spare = start.next
             start.next = None
         if (
-            start is None or Py_REFCNT(<PyObject *>start.call_method) > 1
+            start is None or FREE_THREADED or Py_REFCNT(<PyObject *>start.call_method) > 1
             or Py_REFCNT(<PyObject *>start.write_method) > 1
         ):
             start = StartResponse.__new__(StartResponse)
             start.call_method = start.call
             start.write_method = start.write
+            start.caller = self
         start.exchange = exchange
         return start
 
-    cdef int answer(self, Exchange exchange, bint waits) except -1:
+    cdef int answer(self, Exchange exchange, bint waits, GuardRef guard) except -1:
         cdef StartResponse start = self.take(exchange)
         start.waits = waits
+        start.guard = guard
         if self.on_end is not None:
             start.environ = exchange.environ
         exchange.task = start
         exchange.in_app = True
         try:
-            iterable = self.app(exchange.environ, start.call_method)
+            iterable = self.app(exchange.environ, <object>guard_out_with(guard, <PyObject *>start.call_method))
+            guard_in(guard)
             if start.exchange is None:
                 start.iterable = iterable
                 raise CutOffError
@@ -305,6 +314,7 @@ cdef class Caller(Dispatcher):
             if not start.respond(iterable):
                 return SUSPENDED
         except BaseException as error:
+            guard_in(guard)
             return self.blame(exchange, start, error)
         return self.conclude(exchange, start)
 
@@ -314,6 +324,7 @@ cdef class Caller(Dispatcher):
             if not start.pump():
                 return SUSPENDED
         except BaseException as error:
+            guard_in(start.guard)
             return self.blame(exchange, start, error)
         return self.conclude(exchange, start)
 
@@ -334,6 +345,7 @@ cdef class Caller(Dispatcher):
         try:
             start.close()
         except BaseException as error:
+            guard_in(start.guard)
             self.on_error(environ, error)
         if start.environ is not None:
             environ, start.environ = start.environ, None
@@ -365,7 +377,7 @@ cdef class Inline(Caller):
     """Runs the application on the reactor's own thread, one request at a time."""
 
     cdef int dispatch(self, Exchange exchange) except -1:
-        return self.answer(exchange, False)
+        return self.answer(exchange, False, exchange.guard)
 
     cdef int resume(self, Exchange exchange) except -1:
         return self.go_on(exchange)

@@ -443,7 +443,8 @@ def run_in_threads(
     """Return the pool of threads that the settings want."""
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
-        frame = sys._current_frames().get(thread.ident or 0)
+        # Without the GIL it runs on, and the frames that are looked at may go meanwhile.
+        frame = sys._current_frames().get(thread.ident or 0) if has_gil() else None
         reports.overdue(environ, thread.name, frame, seconds)
 
     def on_stuck(stuck: int) -> None:
@@ -482,6 +483,11 @@ def run_in_greenlets(
         spawn=spawn,
         end=end,
     )
+
+
+def has_gil() -> bool:
+    """Whether one thread at a time runs Python code: everywhere but on a free-threaded build (PEP 703)."""
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 DISPATCHERS: Final = {"inline": run_inline, "threads": run_in_threads, "gevent": run_in_greenlets}

@@ -1,8 +1,10 @@
 """Fixtures for the whole suite."""
 
+import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -10,7 +12,24 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 
 from fastwsgi.observe.logs import ACCESS, ALIASES, ERROR
+from tests.support.builds import FREE_THREADED
 from tests.support.server import ServerProcess
+
+# What cannot run on a free-threaded build; a pattern is looked for in the name of a test.
+NOT_FREE_THREADED = {
+    r"^tests/contract/test_(instructions|memory|syscalls)": "counts, and this build has other figures"
+}
+collect_ignore = []
+if importlib.util.find_spec("gevent") is None:  # there is none for each of these builds
+    NOT_FREE_THREADED["gevent"] = "there is no gevent for this interpreter"
+    collect_ignore += ["core/test_greenlets.py"] * FREE_THREADED
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        for pattern, reason in NOT_FREE_THREADED.items():
+            if FREE_THREADED and re.search(pattern, item.nodeid):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(tryfirst=True)

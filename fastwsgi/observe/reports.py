@@ -85,8 +85,8 @@ class Reports:
     def overdue(
         self, environ: dict[str, Any], where: str, frame: FrameType | None, seconds: float
     ) -> None:
-        """A request was taken from its thread or greenlet, which is at `frame`."""
-        stack = "".join(traceback.format_stack(frame)) if frame else "it has ended meanwhile\n"
+        """A request was taken from its thread or greenlet, which is at `frame`; None where nobody can say."""
+        stack = "".join(traceback.format_stack(frame)) if frame else "a place that is not known\n"
         self._log.error(
             "Request %s overran request_timeout: %.0f s in %s, which is here:\n%s",
             named(environ),

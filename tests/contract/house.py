@@ -24,6 +24,7 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._exchange": 0,
     "fastwsgi._clock": 0,
     "fastwsgi._epoll": 0,
+    "fastwsgi._guard": 0,
     "fastwsgi._prctl": 0,
     "fastwsgi.errors": 0,
     "fastwsgi.originals": 0,
@@ -54,9 +55,9 @@ FLOORS: Final[dict[str, int]] = {
 
 # Room → rooms of its floor that it may import. The modules of a package may import each other.
 SIBLINGS: Final[dict[str, frozenset[str]]] = {
-    "fastwsgi._environ": frozenset({"fastwsgi._parser", "fastwsgi._exchange"}),
+    "fastwsgi._environ": frozenset({"fastwsgi._parser", "fastwsgi._exchange", "fastwsgi._guard"}),
     "fastwsgi._writer": frozenset({"fastwsgi._parser", "fastwsgi._clock", "fastwsgi.errors"}),
-    "fastwsgi._exchange": frozenset({"fastwsgi._clock"}),
+    "fastwsgi._exchange": frozenset({"fastwsgi._clock", "fastwsgi._guard"}),
     "fastwsgi._epoll": frozenset({"fastwsgi._clock"}),
     "fastwsgi._http1": frozenset({"fastwsgi._body"}),
     "fastwsgi._elsewhere": frozenset({"fastwsgi._wsgi"}),

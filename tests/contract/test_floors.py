@@ -33,7 +33,8 @@ def test_every_module_has_a_floor(module: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FLOORS if name != "fastwsgi"])
 def test_every_room_exists(name: str) -> None:
-    assert any(module == name or module.startswith(name + ".") for module in modules())
+    found = {source.module for source in SOURCES}  # a C surface alone is a room, too
+    assert any(module == name or module.startswith(name + ".") for module in found)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=IDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from fastwsgi.forwarded import client_finder
+from tests.support.builds import LENDS_ENVIRONS, WHY_NOT
 from tests.support.loop import SteppedServer
 
 Environ = dict[str, Any]
@@ -103,7 +103,7 @@ def test_the_same_bytes_mean_what_their_sender_may_say(visit: Visit) -> None:
         assert stranger.ask(*fields)["wsgi.url_scheme"] == "http"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="dicts have no versions any more (PEP 699)")
+@pytest.mark.skipif(not LENDS_ENVIRONS, reason=WHY_NOT)
 def test_a_proxys_word_costs_no_environ(visit: Visit) -> None:
     proxy = visit(PROXY)
     fields = ("X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https")

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from tests.support.builds import FREE_THREADED
 from tests.support.loop import Transport
 from tests.threads.gates import (
     BLOCK,
@@ -185,7 +186,8 @@ def test_who_overruns_gets_a_504_and_what_comes_late_goes_nowhere(
     assert app.body.given == (1 if kind is LateFirstItem else 0)
     (message,) = caplog.messages
     assert "overran request_timeout" in message
-    assert "pass_through()" in message  # the line of the application where it is
+    where = "a place that is not known" if FREE_THREADED else "pass_through()"
+    assert where in message  # the line of the application where it is
     assert_other_requests_are_answered(server)
 
 
