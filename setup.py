@@ -33,6 +33,7 @@ DIRECTIVES = {
     "always_allow_keywords": False,
     "binding": False,
     "linetrace": TRACE,
+    "freethreading_compatible": True,
     "warn.undeclared": False,
     "warn.unused": True,
     "warn.maybe_uninitialized": True,
