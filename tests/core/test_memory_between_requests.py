@@ -252,6 +252,15 @@ def test_a_refused_field_is_refused_again() -> None:
             writer.serialise("200 OK", [bad], 0)
 
 
+def test_a_head_that_comes_again_has_the_date_of_its_own_second() -> None:
+    writer = HeadWriter("x")
+    status, headers = "200 OK", [("Content-Type", "text/plain")]
+    for _ in range(3):
+        writer.serialise(status, headers, 8)
+    writer.serialise(status, tuple(headers), 9)  # nothing of it is kept but its second
+    assert writer.serialise(status, headers, 9)[0].count(b"00:00:09 GMT") == 1
+
+
 def test_a_head_is_made_of_its_own_objects() -> None:
     """Whatever one writer has made before, it makes what a new one makes."""
     chance = random.Random(3)
