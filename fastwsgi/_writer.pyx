@@ -20,6 +20,7 @@ from libc.string cimport memcpy, memset
 from libc.time cimport gmtime_r, time_t, tm
 from libc.stdio cimport snprintf
 
+from fastwsgi._guard cimport FREE_THREADED
 from fastwsgi._parser cimport value_span
 
 from fastwsgi.errors import ApplicationError
@@ -227,6 +228,8 @@ cdef class HeadWriter:
     cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1:
         cdef Output *out = &self.out
         cdef size_t before = out.length
+        if FREE_THREADED and type(headers) is list:  # another thread may have it, too
+            headers = (<list>headers)[:]
         if self.repeats(status, headers, wall):
             head[0] = self.meaning
             self.dropped = None

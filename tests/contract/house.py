@@ -56,7 +56,9 @@ FLOORS: Final[dict[str, int]] = {
 # Room → rooms of its floor that it may import. The modules of a package may import each other.
 SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi._environ": frozenset({"fastwsgi._parser", "fastwsgi._exchange", "fastwsgi._guard"}),
-    "fastwsgi._writer": frozenset({"fastwsgi._parser", "fastwsgi._clock", "fastwsgi.errors"}),
+    "fastwsgi._writer": frozenset(
+        {"fastwsgi._parser", "fastwsgi._clock", "fastwsgi._guard", "fastwsgi.errors"}
+    ),
     "fastwsgi._exchange": frozenset({"fastwsgi._clock", "fastwsgi._guard"}),
     "fastwsgi._epoll": frozenset({"fastwsgi._clock"}),
     "fastwsgi._http1": frozenset({"fastwsgi._body"}),

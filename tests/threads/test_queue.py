@@ -44,6 +44,7 @@ def test_a_full_queue_refuses_the_rest_and_no_one_else(
     names = [f"n{number}" for number in range(threads + queue + 5)]
     app = Gated(*names)
     server = serving(app, threads=threads, max_queue=queue)
+    await_rest(server)
     clients = [server.connect() for _ in names]
     if blocked:  # else all come in one turn, before any thread is awake
         for name, client in zip(names[:threads], clients[:threads], strict=True):
