@@ -446,8 +446,7 @@ def test_141_the_applications_file_is_closed_before_a_slow_client_has_all(
     server = serving(app)
     with server.connection() as client:
         client.put(GET)
-        server.until(lambda: bool(opened), "the application")
-        assert [file.closed for file in opened] == [True]
+        server.until(lambda: [file.closed for file in opened] == [True], "the application")
         (answer,) = client.await_responses(1)
         assert answer.complete
         assert answer.body == path.read_bytes()
