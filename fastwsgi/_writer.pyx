@@ -222,7 +222,7 @@ cdef class HeadWriter:
                 DAYS + 3 * date.tm_wday, date.tm_mday, MONTHS + 3 * date.tm_mon, date.tm_year + 1900,
                 date.tm_hour, date.tm_min, date.tm_sec, <const char *>self.server,
             )
-            self.second, self.whole = wall, -1
+            self.second = wall
         return append(out, self.common, self.common_length)
 
     cdef int put(self, object status, object headers, int64_t wall, ResponseHead *head) except -1:
