@@ -15,68 +15,60 @@ from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange
 from fastwsgi._guard cimport owner_of
 
-cdef extern from "Python.h":
-    ctypedef struct PyObjectArenaAllocator:
-        void *ctx
-        void *(*alloc)(void *ctx, size_t size) noexcept nogil
-        void (*free)(void *ctx, void *block, size_t size) noexcept nogil
+cdef extern from *:
+    """
+    #include <pthread.h>
 
-    void PyObject_GetArenaAllocator(PyObjectArenaAllocator *allocator)
-    void PyObject_SetArenaAllocator(PyObjectArenaAllocator *allocator)
+    /* Bytes of a thread's or greenlet's first frames: CPython's DATA_STACK_CHUNK_SIZE. */
+    #define FASTWSGI_CHUNK 16384
+    #define FASTWSGI_KEPT 64
 
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
+    /* Of the process, as the allocator is. In C, because a chunk is given back by a thread that ends, when it has no
+       state any more: it must not ask for the GIL, as Cython's code does in builds that trace lines. */
+    static struct {
+        PyObjectArenaAllocator allocator;  /* whose they are */
+        pthread_mutex_t mutex;             /* only ever tried: a fork may have left it locked */
+        int count;
+        void *kept[FASTWSGI_KEPT];
+    } fastwsgi_chunks = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
-    int pthread_mutex_trylock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+    static void *fastwsgi_take_chunk(void *context, size_t size)
+    {
+        void *chunk = NULL;
+        (void)context;
+        if (size == FASTWSGI_CHUNK && pthread_mutex_trylock(&fastwsgi_chunks.mutex) == 0) {
+            if (fastwsgi_chunks.count > 0)
+                chunk = fastwsgi_chunks.kept[--fastwsgi_chunks.count];
+            pthread_mutex_unlock(&fastwsgi_chunks.mutex);
+        }
+        return chunk ? chunk : fastwsgi_chunks.allocator.alloc(fastwsgi_chunks.allocator.ctx, size);
+    }
 
-cdef enum:
-    CHUNK = 16384                     # bytes of a thread's or greenlet's first frames: CPython's DATA_STACK_CHUNK_SIZE
-    KEPT = 64                         # chunks
+    static void fastwsgi_give_chunk(void *context, void *chunk, size_t size)
+    {
+        int kept = 0;
+        (void)context;
+        if (size == FASTWSGI_CHUNK && pthread_mutex_trylock(&fastwsgi_chunks.mutex) == 0) {
+            kept = fastwsgi_chunks.count < FASTWSGI_KEPT;
+            if (kept)
+                fastwsgi_chunks.kept[fastwsgi_chunks.count++] = chunk;
+            pthread_mutex_unlock(&fastwsgi_chunks.mutex);
+        }
+        if (!kept)
+            fastwsgi_chunks.allocator.free(fastwsgi_chunks.allocator.ctx, chunk, size);
+    }
 
-# Of the process, as the allocator is.
-cdef struct Chunks:
-    PyObjectArenaAllocator allocator  # whose they are
-    pthread_mutex_t mutex             # only ever tried: a fork may have left it locked
-    void *kept[KEPT]
-    int count
-
-cdef Chunks chunks
-
-
-# Have some chunks of the frames of greenlets that have ended kept. Once in a process; later calls do nothing.
-cdef void keep_chunks() noexcept:
-    cdef PyObjectArenaAllocator ours
-    if chunks.allocator.alloc != NULL:
-        return
-    pthread_mutex_init(&chunks.mutex, NULL)
-    PyObject_GetArenaAllocator(&chunks.allocator)
-    ours.ctx, ours.alloc, ours.free = NULL, take_chunk, give_chunk
-    PyObject_SetArenaAllocator(&ours)
-
-
-cdef void *take_chunk(void *ctx, size_t size) noexcept nogil:
-    cdef void *chunk = NULL
-    if size == CHUNK and pthread_mutex_trylock(&chunks.mutex) == 0:
-        if chunks.count > 0:
-            chunks.count -= 1
-            chunk = chunks.kept[chunks.count]
-        pthread_mutex_unlock(&chunks.mutex)
-    return chunks.allocator.alloc(chunks.allocator.ctx, size) if chunk == NULL else chunk
-
-
-cdef void give_chunk(void *ctx, void *chunk, size_t size) noexcept nogil:
-    cdef bint kept = False
-    if size == CHUNK and pthread_mutex_trylock(&chunks.mutex) == 0:
-        if chunks.count < KEPT:
-            chunks.kept[chunks.count] = chunk
-            chunks.count += 1
-            kept = True
-        pthread_mutex_unlock(&chunks.mutex)
-    if not kept:
-        chunks.allocator.free(chunks.allocator.ctx, chunk, size)
+    static void fastwsgi_keep_chunks(void)
+    {
+        PyObjectArenaAllocator ours = {NULL, fastwsgi_take_chunk, fastwsgi_give_chunk};
+        if (fastwsgi_chunks.allocator.alloc != NULL)
+            return;
+        PyObject_GetArenaAllocator(&fastwsgi_chunks.allocator);
+        PyObject_SetArenaAllocator(&ours);
+    }
+    """
+    # Have some chunks of the frames of greenlets that have ended kept. Once in a process; later calls do nothing.
+    void keep_chunks "fastwsgi_keep_chunks"()
 
 
 @cython.final
