@@ -6,12 +6,25 @@ that a wait makes no object. A further wait drops what has not been taken.
 """
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
-from libc.errno cimport EINTR, errno
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EINTR
 from libc.math cimport ceil
 
-cdef extern from "<sys/epoll.h>" nogil:
-    int epoll_wait(int fd, epoll_event *events, int most, int milliseconds)
+import os
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/epoll.h>
+
+    /* As epoll_wait, but with what went wrong as a negative number: errno may change as soon as the GIL is taken. */
+    static inline int fastwsgi_epoll_wait(int fd, struct epoll_event *events, int most, int milliseconds)
+    {
+        int found = epoll_wait(fd, events, most, milliseconds);
+        return found < 0 ? -errno : found;
+    }
+    """
+    int epoll_wait "fastwsgi_epoll_wait"(int fd, epoll_event *events, int most, int milliseconds) noexcept nogil
 
 BATCH = MOST_EVENTS
 
@@ -50,8 +63,8 @@ cdef class Poller:
                 found = epoll_wait(self.fd, self.ready, MOST_EVENTS, <int>milliseconds)
             if found >= 0:
                 break
-            if errno != EINTR:
-                PyErr_SetFromErrno(OSError)
+            if found != -EINTR:
+                raise OSError(-found, os.strerror(-found))
             PyErr_CheckSignals()
             milliseconds = max(deadline - self.clock.now(), 0)
         self.found = found

@@ -79,8 +79,9 @@ def measure(tests: Sequence[str]) -> None:
     """Runs the tests under coverage, which leaves its reports in the copy."""
     rooms = sorted(path.name for path in (COPY / "tests").iterdir() if path.is_dir())
     chosen = tests or [f"tests/{room}" for room in rooms if room not in LEFT_OUT]
-    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider", "--numprocesses", PROCESSES]
-    suite = ["-m", "pytest", *plugins, "--tb=line", "-k", SELECTED, *chosen]
+    plugins = ["-p", "tests.coverage.gentle", "-p", "no:cacheprovider"]
+    shared_out = ["--numprocesses", PROCESSES, "--dist", "worksteal"]
+    suite = ["-m", "pytest", *plugins, *shared_out, "--tb=line", "-k", SELECTED, *chosen]
     python("-m", "coverage", "run", RC, *suite, log=LOG, check=False)
     combine()
     for command in (["json", "--quiet"], ["html", "--quiet"], ["report"]):
