@@ -125,6 +125,9 @@ def test_ttin_adds_and_ttou_takes_away_down_to_one(shared: ServerProcess) -> Non
 def test_usr1_reopens_the_logs(shared: ServerProcess, folder: Path) -> None:
     log = folder / "access.log"
     shared.get("/before")
+    deadline = time.monotonic() + PATIENCE
+    while "/before" not in log.read_text():  # it is answered first
+        assert time.monotonic() < deadline
     log.rename(folder / "access.log.1")
     with says(shared, "Handling signal: usr1"):
         shared.signal(signal.SIGUSR1)
