@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fastwsgi.observe.access_log import ATOMS
@@ -158,6 +158,7 @@ def test_a_request_that_is_served_is_one_line(
 def test_a_request_that_is_refused_is_one_line_in_each_log(
     logged: Logged, data: bytes, where: str
 ) -> None:
+    assume(b"\r\n\r\n" not in data)  # else what stands before it is a whole request, and is served
     bad = b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: b\r\n\r\n"
     place = {
         "method": b"GET",
