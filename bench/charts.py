@@ -11,11 +11,12 @@ from bench.tables import Bar, Bars
 Text = Callable[[float], str]
 
 
-def least_first(  # noqa: PLR0917
+def least_first(
     record: Record,
     workload: str,
     value: Callable[[Measurement], float],
     text: Text,
+    *,
     name: str,
     title: str,
     about: str = "less is better",

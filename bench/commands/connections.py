@@ -109,7 +109,12 @@ def charts(record: Record) -> list[Chart]:
 
 def memory_chart(record: Record, figure: str, name: str, title: str) -> Chart:
     return least_first(
-        record, HELLO.name, lambda measured: float(measured[figure]), bytes_text, name, title
+        record,
+        HELLO.name,
+        lambda measured: float(measured[figure]),
+        bytes_text,
+        name=name,
+        title=title,
     )
 
 

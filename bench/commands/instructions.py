@@ -98,9 +98,9 @@ def chart(record: Record, workload: str) -> Chart:
         workload,
         lambda measured: float(measured["instructions"]),
         "{:,.0f}".format,
-        f"instructions-{workload}",
-        f"User-space instructions per request: {workload}",
-        f"{workloads.find(workload).about}; less is better",
+        name=f"instructions-{workload}",
+        title=f"User-space instructions per request: {workload}",
+        about=f"{workloads.find(workload).about}; less is better",
     )
 
 

@@ -150,9 +150,9 @@ def charts(record: Record) -> list[Chart]:
             workload,
             lambda measured: float(measured["instructions"]),
             "{:,.0f}".format,
-            f"interpreters-{workload}",
-            f"User-space instructions per request by interpreter: {workload}",
-            f"{workloads.find(workload).about}; less is better",
+            name=f"interpreters-{workload}",
+            title=f"User-space instructions per request by interpreter: {workload}",
+            about=f"{workloads.find(workload).about}; less is better",
         )
         for workload in record.workloads
     ]

@@ -200,9 +200,9 @@ def charts(record: Record) -> list[Chart]:
             MIX,
             lambda measured: 1000 * float(measured["p99"]),
             "{:.0f} ms".format,
-            "locust",
-            "Users of a shop",
-            "milliseconds that 99 % of the answers do not exceed; less is better",
+            name="locust",
+            title="Users of a shop",
+            about="milliseconds that 99 % of the answers do not exceed; less is better",
         )
     ]
 

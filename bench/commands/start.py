@@ -114,9 +114,9 @@ def charts(record: Record) -> list[Chart]:
             HELLO.name,
             lambda measured: 1000 * float(measured["answer"]),
             "{:.0f} ms".format,
-            "start",
-            "From the start of the process to the first answer",
-            "milliseconds; median and range of the starts, less is better",
+            name="start",
+            title="From the start of the process to the first answer",
+            about="milliseconds; median and range of the starts, less is better",
         )
     ]
 

@@ -134,9 +134,9 @@ def chart(record: Record, workload: str) -> Chart:
         workload,
         lambda measured: float(measured["calls"]),
         "{:.2f}".format,
-        f"syscalls-{workload}",
-        f"System calls per request: {workload}",
-        f"{workloads.find(workload).about}; less is better",
+        name=f"syscalls-{workload}",
+        title=f"System calls per request: {workload}",
+        about=f"{workloads.find(workload).about}; less is better",
     )
 
 
