@@ -1,7 +1,7 @@
 """Signals and exit codes, live, of this server and of gunicorn, which is the reference.
 
 Every test runs against both. Where this server means to do otherwise, `DIFFERENCES` or the row of the
-exit code says what and why. A server is shared by the tests that leave it as they found it.
+exit code says what and why. A server is shared by the tests that leave it as they found it, in whatever order they run.
 """
 
 import os
@@ -51,9 +51,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return found
 
 
-@pytest.fixture(scope="module")
-def folder(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
+def furnish(folder: Path) -> Path:
+    """Put into `folder` what the servers of these tests are started with."""
     (folder / "app.py").write_text(APP)
     (folder / "bad.py").write_text("raise RuntimeError('no')\n")
     (folder / "ends.py").write_text("import os\nos._exit(3)\n")
@@ -64,9 +63,9 @@ def folder(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def shared(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
-    """A server with one worker."""
+@contextmanager
+def started(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
+    """A server with one worker that has answered once."""
     words = [
         "app:app",
         *LOCAL,
@@ -80,6 +79,17 @@ def shared(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
     with ServerProcess.start(words, folder, QUIET, command=kind.command) as server:
         server.wait_for("Booting worker")
         server.get("/")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def folder(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return furnish(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def shared(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
+    with started(kind, folder) as server:
         yield server
 
 
@@ -195,20 +205,20 @@ def test_usr2_and_back(shared: ServerProcess, folder: Path) -> None:
     assert (folder / "stale.pid").read_text() == f"{shared.pid}\n"
 
 
-def test_usr2_and_on(shared: ServerProcess, folder: Path) -> None:
-    """The last of the shared server."""
-    new = upgrade(shared, folder)
-    with says(shared, "Shutting down: Master", "Master has been promoted"):
-        shared.signal(signal.SIGTERM)
-    assert shared.process.wait(PATIENCE) == 0
-    assert shared.get("/") == (200, b"hello")
-    deadline = time.monotonic() + PATIENCE
-    while (folder / "stale.pid.2").exists():  # gunicorn says it first
-        assert time.monotonic() < deadline
-    assert (folder / "stale.pid").read_text() == f"{new}\n"
-    os.kill(new, signal.SIGTERM)
-    shared.wait()
-    assert not (folder / "stale.pid").exists()
+def test_usr2_and_on(kind: Kind, tmp_path: Path) -> None:
+    with started(kind, furnish(tmp_path)) as server:
+        new = upgrade(server, tmp_path)
+        with says(server, "Shutting down: Master", "Master has been promoted"):
+            server.signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE) == 0
+        assert server.get("/") == (200, b"hello")
+        deadline = time.monotonic() + PATIENCE
+        while (tmp_path / "stale.pid.2").exists():  # gunicorn says it first
+            assert time.monotonic() < deadline
+        assert (tmp_path / "stale.pid").read_text() == f"{new}\n"
+        os.kill(new, signal.SIGTERM)
+        server.wait()
+        assert not (tmp_path / "stale.pid").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
