@@ -8,12 +8,9 @@ from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
 from fastwsgi._guard cimport Guard
 from fastwsgi._parser cimport Limits, RequestHead
+from fastwsgi._sender cimport Sender
 from fastwsgi._tls cimport Transport
 from fastwsgi._writer cimport HeadWriter, Output
-
-
-cdef extern from "<sys/types.h>" nogil:
-    ctypedef long off_t
 
 
 cdef enum:
@@ -39,16 +36,6 @@ cdef enum Framing:
     BY_CLOSE
 
 
-# What stands between the output buffer and a slow client: bytes, or a stretch of a file.
-cdef class Segment:
-    cdef object owner                 # keeps bytes or file alive
-    cdef const char *data             # NULL: a file
-    cdef int fd
-    cdef off_t offset
-    cdef int64_t left
-    cdef bint sealed                  # it is encrypted
-
-
 cdef class Http1:
     cdef object reactor
     cdef Clock clock
@@ -58,6 +45,8 @@ cdef class Http1:
     cdef object make_socket           # (fd): a socket object that owns the descriptor
     cdef str server_header
     cdef HeadWriter spare             # the first of those that no response uses
+    cdef Sender sender
+    cdef int64_t piece_sent           # when a piece of any generator was sent last
     cdef list returned                # Connections whose exchange is back from elsewhere, for the reactor
     cdef Limits limits
     cdef RequestHead head             # scratch: the head being parsed, or the last one
@@ -175,6 +164,8 @@ cdef class Connection(Exchange):
     cdef int come_back(self) except -1
     cdef Output *gather(self) except NULL
     cdef int put_away(self) except -1
+    cdef bint relay(self) except -1
+    cdef int recall(self) except -1
     cdef int settle(self) except -1
     cdef int push(self, object owner, const char *body, size_t size) except -1
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
@@ -183,7 +174,6 @@ cdef class Connection(Exchange):
     cdef int drop_first(self) except -1
     cdef int push_sealed(self, object owner, const char *body, size_t size) except -1
     cdef int seal(self) except -1
-    cdef object cut_piece(self, Segment segment, int64_t limit)
     cdef int queue_sealed(self, bytes data) except -1
     cdef int say_goodbye(self) except -1
     cdef int watch(self, bint output) except -1

@@ -14,9 +14,6 @@ STATES: tuple[str, ...]
 TRANSITIONS: dict[str, tuple[str, ...]]
 
 @final
-class Segment: ...
-
-@final
 class Http1:
     requests: int
     connections: int

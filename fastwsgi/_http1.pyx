@@ -34,14 +34,13 @@ never ends like one that was.
 import os
 
 cimport cython
-from cpython.buffer cimport PyBUF_READ, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, SIZE_MAX, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove
 
 from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock, precise
@@ -54,8 +53,10 @@ from fastwsgi._parser cimport (
     MORE, NAME_SPACES, NO_STORAGE, NOT_TLS, RequestHead, decode_chunks, follow_head, parse_head, reset_chunks,
     reset_head,
 )
+from fastwsgi._segment cimport Segment, new_segment, send_both, set_nonblocking
+from fastwsgi._sender cimport HERE, Relay, Sender, empty
 from fastwsgi._tls cimport RECORD, Transport
-from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, put_chunk_size, put_length
+from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, prepend, put_chunk_size, put_length
 
 from fastwsgi.errors import REASONS, REFUSALS, TOO_SLOW, ClientGone, RequestBodyError
 
@@ -65,27 +66,13 @@ cdef extern from "<sys/socket.h>" nogil:
     const int SHUT_WR
     const int SOL_SOCKET
     const int SO_LINGER
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
     struct linger_option "linger":
         int l_onoff
         int l_linger
     ssize_t recv(int fd, void *data, size_t size, int flags)
     ssize_t send(int fd, const void *data, size_t size, int flags)
-    ssize_t sendmsg(int fd, const msghdr *message, int flags)
     int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
-
-cdef extern from "<sys/sendfile.h>" nogil:
-    ssize_t send_from_file "sendfile"(int out, int source, off_t *offset, size_t count)
-
-cdef extern from "<sys/ioctl.h>" nogil:
-    const unsigned long FIONBIO
-    int ioctl(int fd, unsigned long request, ...)
 
 cdef extern from "<sys/epoll.h>" nogil:
     const uint32_t EPOLLIN
@@ -106,7 +93,6 @@ cdef extern from "<poll.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int close_fd "close"(int fd)
-    ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
 cdef enum:
     SCRATCH_SIZE = 65536
@@ -115,6 +101,7 @@ cdef enum:
     SEALED = 81920                    # bytes encrypted at once: a block of 64 KiB with its head
     LINGER_BYTES = 65536
     LINGER_MS = 2000
+    BURST_MS = 4                      # pieces of a generator within it follow each other
     DRAIN_MS = 1000                   # for a client whose next request may be on its way
     RATE_GRACE_MS = 10000             # before a body's rate counts
     WAIT_MS = 500                     # after which a thread that waits for its client looks whether it still should
@@ -160,11 +147,6 @@ cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
 
 
 @cython.final
-cdef class Segment:
-    """Bytes or a stretch of a file that the socket has not taken yet."""
-
-
-@cython.final
 cdef class Http1:
     """What all HTTP/1.x connections of one worker share: limits, buffers, callbacks and the list of open ones.
 
@@ -197,6 +179,7 @@ cdef class Http1:
         self.make_socket = make_socket
         self.server_header = server_header
         self.spare = HeadWriter(server_header)
+        self.sender = Sender()
         self.returned = []
         self.limits.request_line = limit_request_line
         self.limits.fields = limit_request_fields
@@ -365,6 +348,7 @@ cdef class Http1:
                 connection.lose()
         finally:
             guard_leave(&self.guard)
+        self.sender.close()
         # The collector would drop the owner of the buffer without releasing it.
         PyBuffer_Release(&self.heartbeat)
         self.heartbeat.buf = NULL
@@ -1019,16 +1003,21 @@ cdef class Connection(Exchange):
         return 0
 
     cdef int flush(self) except -1:
-        cdef int flow = self.push(None, NULL, 0)
+        cdef int flow
+        if self.relay():
+            return GO_ON
+        flow = self.push(None, NULL, 0)
         if flow == GO_ON and self.turn >= self.http.high_water:
             flow = WAIT
         return flow
 
     cdef int wait(self) except -1:
+        if self.relay():
+            return 0
         while True:
+            self.turn = 0
             if self.push(None, NULL, 0) == GONE or self.send_pending() == GONE:
                 raise ClientGone
-            self.turn = 0
             if self.pending is None:
                 return 0
             if not self.wait_ready(POLLOUT, self.http.send_timeout) or self.task is None:  # too slow, or cut off
@@ -1208,10 +1197,12 @@ cdef class Connection(Exchange):
         if self.tls is not None:
             return self.push_sealed(owner, body, size)
         out = &self.writer.out
+        if self.writer.relay.stage != HERE:
+            self.recall()
         if self.pending is None:
             n = send_both(self.fd, out.data, out.length, body, size)
             if n < 0:
-                if errno != EAGAIN and errno != EINTR:
+                if n != -EAGAIN and n != -EINTR:
                     self.gone = True
                     self.put_away()
                     return GONE
@@ -1247,18 +1238,45 @@ cdef class Connection(Exchange):
         return GO_ON if self.pending is None else WAIT
 
     cdef int put_away(self) except -1:
+        if self.writer.relay.stage != HERE:
+            self.http.sender.recall(&self.writer.relay)
+            empty(&self.writer.relay)
         self.writer.next = self.http.spare
         self.http.spare = self.writer
         self.writer = None
         return 0
 
+    # Leave what is gathered to the sending thread, where it is one of pieces that follow each other so closely that
+    # the next will be there before the thread has come to it. The first of a turn is better sent at once.
+    cdef bint relay(self) except -1:
+        cdef int64_t now = self.http.clock.now()
+        cdef bint follows = now - self.http.piece_sent <= BURST_MS and self.turn > 0
+        cdef HeadWriter writer = self.writer
+        self.http.piece_sent = now
+        if not follows or writer is None or self.pending is not None or self.tls is not None or self.gone:
+            return False
+        self.turn += TURN_COST
+        if self.turn >= self.http.high_water:
+            return False
+        if writer.out.length and not self.http.sender.send(&writer.relay, self.fd, writer.out.data, writer.out.length):
+            return False
+        writer.out.length = 0
+        return True
+
+    # What the thread has not sent stands in front of what is gathered.
+    cdef int recall(self) except -1:
+        cdef Relay *relay = &self.writer.relay
+        cdef Output *out = &self.writer.out
+        self.http.sender.recall(relay)
+        prepend(out, relay.waiting.data, relay.waiting.length)
+        prepend(out, relay.flying.data + relay.sent, relay.flying.length - relay.sent)
+        return empty(relay)
+
     # Make a stretch of memory, or where `data` is NULL of the file `fd`, wait for the client.
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1:
-        cdef Segment segment = Segment.__new__(Segment)
-        segment.owner, segment.data, segment.fd, segment.offset, segment.left = owner, data, fd, offset, length
         if self.pending is None:
             self.pending = []
-        self.pending.append(segment)
+        self.pending.append(new_segment(owner, data, fd, offset, length))
         return 0
 
     cdef int queue_rest(self, bytes rest) except -1:
@@ -1274,22 +1292,14 @@ cdef class Connection(Exchange):
                 if self.seal() == GONE:
                     return GONE
                 continue
-            if segment.data != NULL:
-                n = send(self.fd, segment.data, <size_t>segment.left, MSG_DONTWAIT | MSG_NOSIGNAL)
-            else:
-                n = send_from_file(
-                    self.fd, segment.fd, &segment.offset, <size_t>min(segment.left, self.http.high_water)
-                )
+            n = segment.send_to(self.fd, self.http.high_water)
             if n < 0:
-                return WAIT if errno == EAGAIN or errno == EINTR else GONE
+                return WAIT if n == -EAGAIN or n == -EINTR else GONE
             if n == 0:  # the file has become shorter than it was
                 return GONE
             if self.state == WRITING:  # what runs elsewhere sees to its time itself, while it waits
                 self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
-            segment.left -= n
-            if segment.data != NULL:
-                segment.data += n
             if segment.left == 0:
                 self.drop_first()
             if self.turn >= self.http.high_water:
@@ -1298,9 +1308,7 @@ cdef class Connection(Exchange):
 
     # The front of what is pending is sent, or never will be.
     cdef int drop_first(self) except -1:
-        cdef Segment segment = <Segment>self.pending[0]
-        if segment.data == NULL:
-            (<OpenFile>segment.owner).close()
+        (<Segment>self.pending[0]).close()
         del self.pending[0]
         if not self.pending:
             self.pending = None
@@ -1320,10 +1328,12 @@ cdef class Connection(Exchange):
             while left > 0 and self.pending is not None and not (<Segment>self.pending[0]).sealed:
                 segment = <Segment>self.pending[0]
                 size = segment.left
-                piece = self.cut_piece(segment, min(left, <int64_t>RECORD))
+                piece = segment.cut(min(left, <int64_t>RECORD))
                 if piece is None:
                     flow = GONE
                     break
+                if segment.left == 0:
+                    self.drop_first()
                 left -= size - segment.left
                 tls.seal(piece)
                 parts.append(tls.take())
@@ -1336,33 +1346,14 @@ cdef class Connection(Exchange):
             self.busy -= 1
         return flow
 
-    # Take up to `limit` bytes of the segment in front; None where a file has become shorter than it was.
-    cdef object cut_piece(self, Segment segment, int64_t limit):
-        cdef Py_ssize_t size = <Py_ssize_t>min(segment.left, limit)
-        if segment.data != NULL:
-            piece = PyMemoryView_FromMemory(<char *>segment.data, size, PyBUF_READ)
-            segment.data += size
-        else:
-            piece = PyBytes_FromStringAndSize(NULL, size)
-            size = pread(segment.fd, PyBytes_AS_STRING(piece), <size_t>size, segment.offset)
-            if size <= 0:
-                return None
-            segment.offset += size
-            piece = piece[:size]
-        segment.left -= size
-        if segment.left == 0:
-            self.drop_first()
-        return piece
-
     # In front of what waits to be encrypted.
     cdef int queue_sealed(self, bytes data) except -1:
         cdef Segment segment
         cdef Py_ssize_t place = 0
         if not data or self.gone:
             return 0
-        segment = Segment.__new__(Segment)
-        segment.owner, segment.data, segment.fd = data, PyBytes_AS_STRING(data), -1
-        segment.left, segment.sealed = PyBytes_GET_SIZE(data), True
+        segment = new_segment(data, PyBytes_AS_STRING(data), -1, 0, PyBytes_GET_SIZE(data))
+        segment.sealed = True
         if self.pending is None:
             self.pending = []
         while place < len(self.pending) and (<Segment>self.pending[place]).sealed:
@@ -1480,21 +1471,3 @@ cdef class Connection(Exchange):
         if http.on_change is not None:
             http.on_change()
         return 0
-
-
-cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil:
-    cdef iovec parts[2]
-    cdef msghdr message
-    if b_size == 0:
-        return send(fd, a, a_size, MSG_DONTWAIT | MSG_NOSIGNAL)
-    parts[0].iov_base, parts[0].iov_len = <void *>a, a_size
-    parts[1].iov_base, parts[1].iov_len = <void *>b, b_size
-    memset(&message, 0, sizeof(message))
-    message.msg_iov, message.msg_iovlen = parts, 2
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
-
-
-# sendfile has no flag for one call, as send has.
-cdef void set_nonblocking(int fd) noexcept nogil:
-    cdef int on = 1
-    ioctl(fd, FIONBIO, &on)

@@ -3,6 +3,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
+from fastwsgi._sender cimport Relay
+
 
 # Bytes on their way out.
 cdef struct Output:
@@ -13,6 +15,7 @@ cdef struct Output:
 
 cdef int reserve(Output *out, size_t more) except -1
 cdef int append(Output *out, const char *data, size_t length) except -1
+cdef int prepend(Output *out, const char *data, size_t length) except -1
 cdef void release(Output *out) noexcept
 
 
@@ -50,6 +53,7 @@ cdef struct FieldLine:
 cdef class HeadWriter:
     cdef HeadWriter next              # of those that no response uses
     cdef Output out                   # what it has written, and bodies between
+    cdef Relay relay                  # what was in front of that, where a thread sends it
     cdef FieldLine lines[LINES]
     cdef object status                # the str of the status line below
     cdef int status_code

@@ -16,12 +16,13 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 from libc.time cimport gmtime_r, time_t, tm
 from libc.stdio cimport snprintf
 
 from fastwsgi._guard cimport FREE_THREADED
 from fastwsgi._parser cimport value_span
+from fastwsgi._sender cimport release_relay
 
 from fastwsgi.errors import ApplicationError
 
@@ -70,6 +71,15 @@ cdef int append(Output *out, const char *data, size_t length) except -1:
     reserve(out, length)
     memcpy(out.data + out.length, data, length)
     out.length += length
+    return 0
+
+
+cdef int prepend(Output *out, const char *data, size_t length) except -1:
+    if length:
+        reserve(out, length)
+        memmove(out.data + length, out.data, out.length)
+        memcpy(out.data, data, length)
+        out.length += length
     return 0
 
 
@@ -202,6 +212,7 @@ cdef class HeadWriter:
         for i in range(LINES):
             Py_XDECREF(self.lines[i].field)
         release(&self.out)
+        release_relay(&self.relay)
 
     def __init__(self, str server not None):
         cdef bytes value = server.encode("latin-1")

@@ -26,6 +26,8 @@ FLOORS: Final[dict[str, int]] = {
     "fastwsgi._epoll": 0,
     "fastwsgi._guard": 0,
     "fastwsgi._prctl": 0,
+    "fastwsgi._segment": 0,
+    "fastwsgi._sender": 0,
     "fastwsgi.errors": 0,
     "fastwsgi.originals": 0,
     "fastwsgi.net": 1,
@@ -57,10 +59,17 @@ FLOORS: Final[dict[str, int]] = {
 SIBLINGS: Final[dict[str, frozenset[str]]] = {
     "fastwsgi._environ": frozenset({"fastwsgi._parser", "fastwsgi._exchange", "fastwsgi._guard"}),
     "fastwsgi._writer": frozenset(
-        {"fastwsgi._parser", "fastwsgi._clock", "fastwsgi._guard", "fastwsgi.errors"}
+        {
+            "fastwsgi._parser",
+            "fastwsgi._clock",
+            "fastwsgi._guard",
+            "fastwsgi._sender",
+            "fastwsgi.errors",
+        }
     ),
     "fastwsgi._exchange": frozenset({"fastwsgi._clock", "fastwsgi._guard"}),
     "fastwsgi._epoll": frozenset({"fastwsgi._clock"}),
+    "fastwsgi._segment": frozenset({"fastwsgi._exchange"}),
     "fastwsgi._http1": frozenset({"fastwsgi._body"}),
     "fastwsgi._elsewhere": frozenset({"fastwsgi._wsgi"}),
     "fastwsgi._threads": frozenset({"fastwsgi._elsewhere"}),

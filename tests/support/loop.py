@@ -47,6 +47,7 @@ class SteppedServer:
         log: Logger | None = None,
         *,
         endpoint: Endpoint | None = None,
+        clock: Clock | None = None,
         **settings: Any,
     ) -> None:
         """Binds a free port of 127.0.0.1, or a socket file in `folder` (short: 107 bytes with its name)."""
@@ -60,7 +61,7 @@ class SteppedServer:
         self.socket = bind(
             f"unix:{folder}/{id(self):x}.sock" if transport == "unix" else "127.0.0.1:0"
         )
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.turn_seconds = TURN_SECONDS
         try:
             self.server: Server = build(

@@ -1,0 +1,30 @@
+# Stretches of memory, or of a file, on their way to a socket that does not block.
+
+from libc.stdint cimport int64_t
+
+cdef extern from "<sys/types.h>" nogil:
+    ctypedef long off_t
+
+
+cdef class Segment:
+    cdef object owner                 # keeps memory alive; of a file, its OpenFile
+    cdef const char *data             # NULL: a file
+    cdef int fd
+    cdef off_t offset
+    cdef int64_t left
+    cdef bint sealed                  # it is encrypted
+
+    # Send some of it, of a file no more than `most` bytes. Returns how many, or what went wrong as a negative number.
+    cdef ssize_t send_to(self, int fd, int64_t most) noexcept
+    # Take up to `limit` bytes from its front; None where the file has become shorter than it was.
+    cdef object cut(self, int64_t limit)
+    # It will not be sent any more, or all of it was.
+    cdef int close(self) noexcept
+
+
+# `length` bytes at `data`, which `owner` keeps alive; or where that is NULL, of the file `fd` from `offset`.
+cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset, int64_t length)
+# Two stretches of memory in one call. Returns how many bytes the socket took, or what went wrong as a negative number.
+cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil
+# sendfile has no flag for one call, as send has.
+cdef void set_nonblocking(int fd) noexcept nogil

@@ -1,0 +1,115 @@
+"""Stretches of memory, or of a file, on their way to a socket that does not block.
+
+Law: what goes wrong is returned and not left in errno, where whatever runs between two lines may change it.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_READ
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from fastwsgi._exchange cimport OpenFile
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/ioctl.h>
+    #include <sys/sendfile.h>
+    #include <sys/socket.h>
+
+    #define FASTWSGI_OR_ERRNO(n, call) ((n) = (call)) < 0 ? -errno : (n)
+
+    static inline ssize_t fastwsgi_send(int fd, const void *data, size_t size)
+    {
+        ssize_t n;
+        return FASTWSGI_OR_ERRNO(n, send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+
+    static inline ssize_t fastwsgi_sendmsg(int fd, const struct msghdr *message)
+    {
+        ssize_t n;
+        return FASTWSGI_OR_ERRNO(n, sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+
+    static inline ssize_t fastwsgi_sendfile(int fd, int source, off_t *offset, size_t count)
+    {
+        ssize_t n;
+        return FASTWSGI_OR_ERRNO(n, sendfile(fd, source, offset, count));
+    }
+    """
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    const unsigned long FIONBIO
+    int ioctl(int fd, unsigned long request, ...) nogil
+    ssize_t send "fastwsgi_send"(int fd, const void *data, size_t size) noexcept nogil
+    ssize_t sendmsg "fastwsgi_sendmsg"(int fd, const msghdr *message) noexcept nogil
+    ssize_t sendfile "fastwsgi_sendfile"(int fd, int source, off_t *offset, size_t count) noexcept nogil
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t pread(int fd, void *data, size_t size, off_t offset)
+
+
+@cython.final
+cdef class Segment:
+    """What stands between the output buffer and a slow client: bytes, or a stretch of a file."""
+
+    cdef ssize_t send_to(self, int fd, int64_t most) noexcept:
+        cdef ssize_t n
+        if self.data == NULL:
+            n = sendfile(fd, self.fd, &self.offset, <size_t>min(self.left, most))
+        else:
+            n = send(fd, self.data, <size_t>self.left)
+            if n > 0:
+                self.data += n
+        if n > 0:
+            self.left -= n
+        return n
+
+    cdef object cut(self, int64_t limit):
+        cdef Py_ssize_t size = <Py_ssize_t>min(self.left, limit)
+        if self.data != NULL:
+            piece = PyMemoryView_FromMemory(<char *>self.data, size, PyBUF_READ)
+            self.data += size
+        else:
+            piece = PyBytes_FromStringAndSize(NULL, size)
+            size = pread(self.fd, PyBytes_AS_STRING(piece), <size_t>size, self.offset)
+            if size <= 0:
+                return None
+            self.offset += size
+            piece = piece[:size]
+        self.left -= size
+        return piece
+
+    cdef int close(self) noexcept:
+        if self.data == NULL:
+            (<OpenFile>self.owner).close()
+        return 0
+
+
+cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset, int64_t length):
+    cdef Segment segment = Segment.__new__(Segment)
+    segment.owner, segment.data, segment.fd, segment.offset, segment.left = owner, data, fd, offset, length
+    return segment
+
+
+cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil:
+    cdef iovec parts[2]
+    cdef msghdr message
+    if b_size == 0:
+        return send(fd, a, a_size)
+    parts[0].iov_base, parts[0].iov_len = <void *>a, a_size
+    parts[1].iov_base, parts[1].iov_len = <void *>b, b_size
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = parts, 2
+    return sendmsg(fd, &message)
+
+
+cdef void set_nonblocking(int fd) noexcept nogil:
+    cdef int on = 1
+    ioctl(fd, FIONBIO, &on)
