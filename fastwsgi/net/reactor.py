@@ -88,9 +88,13 @@ class _WakeUp:
             callback()
 
     def set(self) -> None:
-        """Make the eventfd readable. Nothing happens after `close`."""
-        if self.fd >= 0:
-            os.eventfd_write(self.fd, 1)
+        """Make the eventfd readable. Nothing happens after `close`, which may come in between."""
+        try:
+            if self.fd >= 0:
+                os.eventfd_write(self.fd, 1)
+        except OSError:
+            if self.fd >= 0:
+                raise
 
     def close(self) -> None:
         """Release the eventfd; give its number up first, as a signal handler may call `set`."""

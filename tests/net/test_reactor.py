@@ -409,6 +409,18 @@ def test_a_wake_up_from_another_thread_ends_the_wait(reactor: Reactor) -> None:
     assert reactor.turn(0) == 0
 
 
+def test_a_wake_up_may_come_amid_the_end(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.eventfd_write
+
+    def close_first(fd: int, value: int) -> None:
+        reactor.close()
+        write(fd, value)
+
+    monkeypatch.setattr(os, "eventfd_write", close_first)
+    reactor.wake()
+    assert reactor._wake_up.fd == -1
+
+
 def test_many_wake_ups_count_as_one(reactor: Reactor) -> None:
     for _ in range(1000):
         reactor.wake()
