@@ -53,7 +53,7 @@ from fastwsgi._parser cimport (
     MORE, NAME_SPACES, NO_STORAGE, NOT_TLS, RequestHead, decode_chunks, follow_head, parse_head, reset_chunks,
     reset_head,
 )
-from fastwsgi._segment cimport Segment, new_segment, send_both, set_nonblocking
+from fastwsgi._segment cimport Segment, new_segment, send_all, set_nonblocking
 from fastwsgi._sender cimport HERE, Relay, Sender, empty
 from fastwsgi._tls cimport RECORD, Transport
 from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, prepend, put_chunk_size, put_length
@@ -141,6 +141,7 @@ LENIENCY = {
     "strip_header_spaces": NAME_SPACES,
 }
 
+cdef bytes CHUNK_END = b"\r\n"
 cdef list PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 cdef list HEALTH = [*PLAIN_TEXT, ("Cache-Control", "no-store")]
 cdef list LATER = [*PLAIN_TEXT, ("Retry-After", "1")]
@@ -976,12 +977,12 @@ cdef class Connection(Exchange):
             out = self.gather()
             if self.framing == BY_CHUNKS:
                 put_chunk_size(out, size)
-            if size <= COPIED_BODY:
-                append(out, p, size)
-            else:
+            if size > COPIED_BODY:
                 self.push(data, p, size)
-            if self.framing == BY_CHUNKS:
-                append(self.gather(), b"\r\n", 2)
+            else:
+                append(out, p, size)
+                if self.framing == BY_CHUNKS:
+                    append(out, b"\r\n", 2)
         return not cut
 
     cdef int sendfile(self, OpenFile file, int64_t offset, int64_t length) except -1:
@@ -1182,10 +1183,11 @@ cdef class Connection(Exchange):
             self.writer.out.length = 0
         return &self.writer.out
 
-    # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`. What the socket does not take
-    # becomes pending, behind what is pending already. Returns a Flow.
+    # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`, where that is a chunk with its end.
+    # What the socket does not take becomes pending, behind what is pending already. Returns a Flow.
     cdef int push(self, object owner, const char *body, size_t size) except -1:
         cdef Output *out
+        cdef size_t end = 2 if size and self.framing == BY_CHUNKS else 0
         cdef size_t sent = 0
         cdef ssize_t n
         if self.gone:  # it may have left while the exchange was elsewhere
@@ -1195,12 +1197,12 @@ cdef class Connection(Exchange):
         if self.writer is None:
             return GO_ON if self.pending is None else WAIT
         if self.tls is not None:
-            return self.push_sealed(owner, body, size)
+            return self.push_sealed(owner, body, size, end)
         out = &self.writer.out
         if self.writer.relay.stage != HERE:
             self.recall()
         if self.pending is None:
-            n = send_both(self.fd, out.data, out.length, body, size)
+            n = send_all(self.fd, out.data, out.length, body, size, CHUNK_END, end)
             if n < 0:
                 if n != -EAGAIN and n != -EINTR:
                     self.gone = True
@@ -1219,10 +1221,13 @@ cdef class Connection(Exchange):
         self.put_away()
         if sent < size:
             self.queue(owner, body + sent, -1, 0, <int64_t>(size - sent))
+            sent = size
+        if sent < size + end:
+            self.queue_rest(CHUNK_END[<Py_ssize_t>(sent - size):])
         return GO_ON if self.pending is None else WAIT
 
     # `push` with TLS: all of it becomes pending, and is encrypted as the socket takes it.
-    cdef int push_sealed(self, object owner, const char *body, size_t size) except -1:
+    cdef int push_sealed(self, object owner, const char *body, size_t size, size_t end) except -1:
         cdef Output *out = &self.writer.out
         cdef bint waits = self.pending is not None
         if out.length:
@@ -1230,6 +1235,8 @@ cdef class Connection(Exchange):
         self.put_away()
         if size:
             self.queue(owner, body, -1, 0, <int64_t>size)
+        if end:
+            self.queue_rest(CHUNK_END)
         if waits:
             return WAIT
         if self.send_pending() == GONE:

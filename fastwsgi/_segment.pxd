@@ -24,7 +24,10 @@ cdef class Segment:
 
 # `length` bytes at `data`, which `owner` keeps alive; or where that is NULL, of the file `fd` from `offset`.
 cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset, int64_t length)
-# Two stretches of memory in one call. Returns how many bytes the socket took, or what went wrong as a negative number.
-cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil
+# What was gathered, a block and what ends it, in one call. Returns how many bytes the socket took, or what went wrong as
+# a negative number.
+cdef ssize_t send_all(
+    int fd, const char *gathered, size_t length, const char *block, size_t size, const char *end, size_t end_size,
+) noexcept nogil
 # sendfile has no flag for one call, as send has.
 cdef void set_nonblocking(int fd) noexcept nogil

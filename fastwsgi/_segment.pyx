@@ -98,15 +98,18 @@ cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset,
     return segment
 
 
-cdef ssize_t send_both(int fd, const char *a, size_t a_size, const char *b, size_t b_size) noexcept nogil:
-    cdef iovec parts[2]
+cdef ssize_t send_all(
+    int fd, const char *gathered, size_t length, const char *block, size_t size, const char *end, size_t end_size,
+) noexcept nogil:
+    cdef iovec parts[3]
     cdef msghdr message
-    if b_size == 0:
-        return send(fd, a, a_size)
-    parts[0].iov_base, parts[0].iov_len = <void *>a, a_size
-    parts[1].iov_base, parts[1].iov_len = <void *>b, b_size
+    if size == 0:
+        return send(fd, gathered, length)
+    parts[0].iov_base, parts[0].iov_len = <void *>gathered, length
+    parts[1].iov_base, parts[1].iov_len = <void *>block, size
+    parts[2].iov_base, parts[2].iov_len = <void *>end, end_size
     memset(&message, 0, sizeof(message))
-    message.msg_iov, message.msg_iovlen = parts, 2
+    message.msg_iov, message.msg_iovlen = parts, 3 if end_size else 2
     return sendmsg(fd, &message)
 
 

@@ -173,6 +173,32 @@ def test_a_connection_that_closes_costs_no_more_than_it_must(
     assert counts["fcntl"] == counts["ioctl"] == counts["setsockopt"] == 0
 
 
+def test_a_chunk_that_is_not_copied_leaves_by_one_call(tmp_path: Path) -> None:
+    """Its size line, the block where it lies, and its end together; with the last one what ends the response."""
+    made = APP.replace('[b"hello"]', '(b"x" * 20000 for _ in range(3))').replace(
+        ', ("Content-Length", "5")', ""
+    )
+    (tmp_path / "traced.py").write_text(made)
+    with (
+        ServerProcess.start(["traced:app", "-b", "127.0.0.1:0"], tmp_path) as server,
+        server.connect() as client,
+        client.makefile("rb") as stream,
+    ):
+
+        def ask_once() -> None:
+            client.sendall(REQUEST)
+            while stream.readline() != b"0\r\n":
+                pass
+            assert stream.readline() == b"\r\n"
+
+        ask_once()
+        with traced(server, tmp_path / "trace"):
+            for _ in range(REPEATED):
+                ask_once()
+    counts = Trace((tmp_path / "trace").read_text()).counts
+    assert 4 * REPEATED - 1 <= counts["send"] <= 4 * REPEATED
+
+
 def test_a_greenlet_for_each_request_takes_no_memory_from_the_system(tmp_path: Path) -> None:
     """CPython maps the memory of its first frames, unless some of those that ended is kept."""
     pytest.importorskip("gevent")
