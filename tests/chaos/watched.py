@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+SENDING = 2  # descriptors of the sending thread
 
 
 class Watched:
@@ -16,7 +17,12 @@ class Watched:
         self._folder = Path(f"/proc/{pid}")
 
     def descriptors(self) -> int:
-        return len(os.listdir(self._folder / "fd"))
+        """Without those of the sending thread, which comes with the first pieces that follow each other."""
+        return len(os.listdir(self._folder / "fd")) - SENDING * self._has_sender()
+
+    def _has_sender(self) -> bool:
+        names = [(task / "comm").read_text() for task in (self._folder / "task").iterdir()]
+        return "fastwsgi-send\n" in names
 
     def epolls(self) -> int:
         """How many epoll descriptors it has."""

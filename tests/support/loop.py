@@ -7,6 +7,7 @@ none of them is busy; what one sends by itself is no event of the reactor, so ea
 """
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -203,6 +204,15 @@ class Client:
                 if not data:
                     self.ending = "eof"
                 self.received += data
+
+    def await_bytes(self, wanted: bytes) -> bool:
+        """Receive, without turning, until these bytes came; whether they did. An application under test may call it."""
+        end = time.monotonic() + PATIENCE
+        self.receive()
+        while wanted not in self.received and self.ending is None and time.monotonic() < end:
+            select.select([self.socket], [], [], TURN_SECONDS)  # the test's thread may receive, too
+            self.receive()
+        return wanted in self.received
 
     def half_close(self) -> None:
         """Sends the end of the stream; reading goes on."""
