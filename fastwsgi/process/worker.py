@@ -21,6 +21,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -112,6 +113,7 @@ class Worker(WorkerFace):
         """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
         self.pid = os.getpid()
         self.arbiter = arbiter
+        gc.freeze()  # what the master has: pages that the collector leaves alone stay shared
         try:
             self.boot()
         except ConfigError as error:
@@ -175,6 +177,9 @@ class Worker(WorkerFace):
         reactor.every_second(self.beat)
         if self.settings.max_rss or self.settings.max_lifetime:
             reactor.every_second(partial(self.examine, Wear(self.settings)))
+        # What was loaded stays, and a full collection would walk all of it each time.
+        gc.collect()
+        gc.freeze()
         self.beat()
         self.slot.state = State.READY
         if reloader is not None:

@@ -233,3 +233,25 @@ def switches(pid: int) -> int:
     """How often a process has gone to sleep."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("extra", [(), ("--preload",)], ids=["", "preload"])
+def test_the_collector_passes_over_what_was_loaded(
+    extra: tuple[str, ...], serve: Serve, site: Path
+) -> None:
+    (site / "loaded.py").write_text("""import gc, weakref
+class Thing: pass
+KEPT = [[] for _ in range(10_000)]
+circle = Thing()
+circle.itself = circle
+gone = weakref.ref(circle)
+del circle
+def app(environ, start_response):
+    watched = gc.get_objects()
+    kept = {id(thing) for thing in KEPT} & {id(thing) for thing in watched}
+    body = f"{len(kept)} {len(watched) < 10_000} {gone()} {gc.isenabled()}".encode()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+""")
+    server = serve("loaded:app", *LOCAL, *extra, cwd=site)
+    assert server.get("/") == (200, b"0 True None True")
