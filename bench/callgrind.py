@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.probe import TIMEOUT, ProbeError, read_answers
+from bench.probe import ProbeError, read_answers
 from bench.programs import Programs
 from bench.running import Running, free_port
 from bench.served import apps
@@ -34,7 +34,7 @@ FIXED = {
 }
 WINDOWS = 5  # of each kind; the middle one is taken
 WARM_UP = 200  # requests of each connection before the count begins
-PATIENCE = 120.0  # seconds: valgrind slows a start-up fiftyfold
+PATIENCE = 120.0  # seconds: valgrind slows a start-up and a first request fiftyfold
 MARK = Workload("mark", "begins a new count", (get("/mark"),), apps.HELLO)
 DUMPED = re.compile(r"^desc: Trigger: --dump-before=.*$", re.MULTILINE)
 PART = re.compile(r"^part: (\d+)$", re.MULTILINE)
@@ -71,7 +71,7 @@ def ask(clients: Sequence[socket.socket], workload: Workload, requests: int) -> 
 def connect(port: int, connections: int, stack: ExitStack) -> list[socket.socket]:
     address = ("127.0.0.1", port)
     return [
-        stack.enter_context(socket.create_connection(address, TIMEOUT)) for _ in range(connections)
+        stack.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(connections)
     ]
 
 

@@ -469,7 +469,7 @@ def run_in_greenlets(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
-    from fastwsgi.execution.gevent import end, spawn
+    from fastwsgi.execution.gevent import end, spawner
 
     def on_overdue(environ: dict[str, Any], greenlet: Any, seconds: float) -> None:
         reports.overdue(environ, "a greenlet", greenlet.gr_frame, seconds)
@@ -480,7 +480,7 @@ def run_in_greenlets(
         clock,
         settings.request_timeout,
         on_overdue,
-        spawn=spawn,
+        spawn=spawner(),
         end=end,
     )
 

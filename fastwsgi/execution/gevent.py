@@ -37,8 +37,29 @@ class RequestGreenlet(gevent.Greenlet):  # type: ignore[type-arg]
     spawning_stack_limit = 0
 
 
-# Returns the greenlet that will call the first argument with the others.
-spawn: Final = RequestGreenlet.spawn
+Spawn = Callable[[Callable[..., object], object, object], RequestGreenlet]
+
+
+def spawner() -> Spawn:
+    """Return what spawns a greenlet that will call the first argument with the others.
+
+    A greenlet shares the `spawn_tree_locals` of the one that spawned it. The main greenlet has none,
+    so each request's are its own; but to be asked for what is not there costs an exception. So it
+    has some, new ones each time, as long as it spawns.
+    """
+    present = vars(gevent.getcurrent())
+    own = "spawn_tree_locals" in present
+
+    def spawn(run: Callable[..., object], first: object, second: object) -> RequestGreenlet:
+        if not own:
+            present["spawn_tree_locals"] = {}
+        greenlet = RequestGreenlet(run, first, second)
+        if not own:
+            del present["spawn_tree_locals"]
+        greenlet.start()
+        return greenlet
+
+    return spawn
 
 
 def patch() -> None:

@@ -84,6 +84,13 @@ def stream():
     yield b"x" * 10
     held()
 
+def tree():
+    import gevent
+    shared = gevent.getcurrent().spawn_tree_locals
+    seen = dict(shared)
+    shared["request"] = "mine"
+    return f"{seen} {gevent.spawn(lambda: gevent.getcurrent().spawn_tree_locals).get()}"
+
 def compute():
     while True:
         pass
@@ -103,6 +110,7 @@ ANSWERS = {
     "/resolve": lambda query: socket.getaddrinfo("localhost", 80, socket.AF_INET)[0][4][0],
     "/patched": lambda query: str("gevent" in threading.local.__module__),
     "/holding": lambda query: str(len(holding)),
+    "/tree": lambda query: tree(),
 }
 STREAMS = {"/stream": stream, "/endless": endless}
 
@@ -155,6 +163,20 @@ def test_the_environ(serve: Serve, site: Path) -> None:
         client.sendall(b"POST /environ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")
         client.sendall(b"lo")
         assert client.recv(65536).endswith(b"\r\n\r\n(True, b'hello')")
+
+
+@pytest.mark.parametrize("before", ["", "gevent.getcurrent().spawn_tree_locals = {'site': 1}\n"])
+def test_what_a_request_shares_with_its_own_greenlets_no_other_sees(
+    before: str, serve: Serve, site: Path
+) -> None:
+    """But for what the application has made everybody's."""
+    with (site / "app.py").open("a") as file:
+        file.write("import gevent\n" + before)
+    server = serve(*GEVENT, cwd=site)
+    common = "'site': 1, " if before else ""
+    assert server.get("/tree") == (200, f"{{{common[:-2]}}} {{{common}'request': 'mine'}}".encode())
+    if not before:
+        assert server.get("/tree") == (200, b"{} {'request': 'mine'}")
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
