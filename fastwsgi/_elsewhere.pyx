@@ -8,6 +8,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastwsgi._clock cimport Clock
+from fastwsgi._epoll cimport Poller
 from fastwsgi._exchange cimport Exchange
 from fastwsgi._guard cimport guard_ref
 from fastwsgi._wsgi cimport Caller, StartResponse
@@ -43,8 +44,8 @@ cdef class Elsewhere(Caller):
     def close(self):
         """Nothing will be dispatched any more."""
 
-    def rouse(self):
-        """Have what was dispatched begin. To be called by the reactor before it waits."""
+    def rouse(self, Poller poller):
+        """Have what was dispatched begin. To be called by the reactor before it waits by `poller`."""
 
     @property
     def at_rest(self):

@@ -1,5 +1,6 @@
 # The application on a pool of threads (gunicorn's gthread).
 
+from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t
 
 from fastwsgi._elsewhere cimport Elsewhere, Runner
@@ -8,7 +9,7 @@ from fastwsgi._exchange cimport Exchange
 
 # One thread of the pool.
 cdef class Seat(Runner):
-    cdef object lock                  # held while the thread has nothing to do
+    cdef PyThread_type_lock lock      # held while the thread has nothing to do
     cdef Seat next                    # of those that have nothing to do
     cdef bint replaced                # by another seat: to be left when it is through
 
@@ -31,8 +32,9 @@ cdef class Threads(Elsewhere):
 
     cdef int put(self, Exchange exchange) except -1
     cdef Exchange take_first(self)
-    cdef int rouse_one(self) except -1
-    cdef int rouse_idle(self) except -1
+    # Whether a thread is to be roused, and the lock by which one is.
+    cdef bint wants_another(self) noexcept
+    cdef PyThread_type_lock take_idle(self) noexcept
     cdef int work_inside(self, Seat seat) except -1
     cdef int sweep_inside(self, int64_t now) except -1
     cdef int refuse_stale(self, int64_t now) except -1

@@ -2,11 +2,11 @@
 
 How it works: `dispatch` puts the exchange on a queue. A thread takes it, calls the application, sends what the socket
 takes at once and hands the exchange back. A thread that finds the queue empty falls asleep on a lock of its own; the
-one that fell asleep last is roused first, when the reactor is through with all that is ready, because before that it
-would only wait for the GIL. And only one is on its way at any time: it rouses the next when it finds more than it can
-take. So requests that block spread over all the threads, and a burst of short ones costs few switches of
-threads. It costs the fewest where nobody rouses the next; so that ends when PATIENCE requests in a row have been short,
-until one is not. The next request, or the next second, still rouses one then.
+one that fell asleep last is roused first, when the reactor is through with all that is ready and has let the GIL go,
+because before that it would only wait for the GIL. And only one is on its way at any time: it rouses the next when it
+finds more than it can take. So requests that block spread over all the threads, and a burst of short ones costs few
+switches of threads. It costs the fewest where nobody rouses the next; so that ends when PATIENCE requests in a row have
+been short, until one is not. The next request, or the next second, still rouses one then.
 
 Laws: the GIL guards everything here, and whatever runs between two lines of a method runs no Python code and does not
 release it. The queue is first in, first out, and bounded. A request that overruns `request_timeout` is taken from its
@@ -15,9 +15,18 @@ it returns. Another takes its seat, so that what waits is served; there are neve
 """
 
 cimport cython
+from cpython.pythread cimport (
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+    PyThread_type_lock,
+    WAIT_LOCK,
+)
 from libc.stdint cimport int64_t, uint32_t
 
 from fastwsgi._clock cimport Clock, precise
+from fastwsgi._epoll cimport Poller
 from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange, OVER
 from fastwsgi._guard cimport Guard, guard_enter, guard_leave, guard_ref
@@ -41,6 +50,16 @@ cdef inline uint32_t waited_until(Exchange exchange, int64_t now) noexcept:
 @cython.final
 cdef class Seat(Runner):
     """One thread of the pool."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+        PyThread_acquire_lock(self.lock, WAIT_LOCK)
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
 
 
 @cython.final
@@ -69,8 +88,6 @@ cdef class Threads(Elsewhere):
 
     def sit_down(self, Seat seat, name):
         """Start the thread of a seat."""
-        seat.lock = threading.Lock()
-        seat.lock.acquire()
         seat.who = threading.Thread(target=self.work, args=(seat,), name=name, daemon=True)
         self.seats.append(seat)
         seat.who.start()
@@ -94,7 +111,7 @@ cdef class Threads(Elsewhere):
         guard_enter(&guard, self.owner)
         self.closed = True
         while self.idle is not None:
-            self.rouse_idle()
+            PyThread_release_lock(self.take_idle())
         guard_leave(&guard)
 
     cdef int dispatch(self, Exchange exchange) except -1:
@@ -127,25 +144,26 @@ cdef class Threads(Elsewhere):
             self.length -= 1
         return exchange
 
-    def rouse(self):
-        """Have a thread take what waits, where one is free and none is on its way. Called before the reactor waits."""
+    def rouse(self, Poller poller not None):
+        """Have a thread take what waits as soon as the wait of `poller` has let the GIL go.
+
+        Where one is free and none is on its way. To be called by the reactor before it waits.
+        """
         cdef Guard guard
         guard_enter(&guard, self.owner)
-        self.rouse_one()
+        if self.wants_another():
+            poller.held = self.take_idle()
         guard_leave(&guard)
 
-    cdef int rouse_one(self) except -1:
-        if self.first is not None and self.idle is not None and not self.rousing:
-            self.rouse_idle()
-        return 0
+    cdef bint wants_another(self) noexcept:
+        return self.first is not None and self.idle is not None and not self.rousing
 
-    cdef int rouse_idle(self) except -1:
+    cdef PyThread_type_lock take_idle(self) noexcept:
         cdef Seat seat = self.idle
         self.idle, seat.next = seat.next, None
         self.idle_count -= 1
         self.rousing = True
-        seat.lock.release()
-        return 0
+        return seat.lock
 
     # -- a thread ------------------------------------------------------------------------------------------------------
 
@@ -162,11 +180,12 @@ cdef class Threads(Elsewhere):
             if exchange is None:
                 seat.next, self.idle = self.idle, seat
                 self.idle_count += 1
-                seat.lock.acquire()
+                with nogil:
+                    PyThread_acquire_lock(seat.lock, WAIT_LOCK)
                 self.rousing = False
             else:
-                if self.eagerness:
-                    self.rouse_one()
+                if self.eagerness and self.wants_another():
+                    PyThread_release_lock(self.take_idle())
                 self.run(seat, exchange)
                 if seat.stuck:  # the client has long had its answer
                     seat.stuck = False

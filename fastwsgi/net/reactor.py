@@ -131,7 +131,7 @@ class Reactor:
     ) -> None:
         self.clock = clock or Clock()
         self.on_error = on_error
-        self._before_wait: Callable[[], object] | None = None
+        self._before_wait: Callable[[Poller], object] | None = None
         self._sweeps: tuple[Callable[[], object], ...] = ()
         self._postponed = 0
         self._handlers: list[Handler] = [VACANT] * 64
@@ -182,8 +182,11 @@ class Reactor:
         """Call `callback` on the reactor's thread, at most once in a second of the clock."""
         self._sweeps += (callback,)
 
-    def before_wait(self, callback: Callable[[], object]) -> None:
-        """Call `callback` on the reactor's thread before each `epoll_wait`. It must not raise."""
+    def before_wait(self, callback: Callable[[Poller], object]) -> None:
+        """Call `callback` on the reactor's thread before each `epoll_wait`, with what waits.
+
+        It must not raise.
+        """
         self._before_wait = callback
 
     def every_wake(self, callback: Callable[[], object]) -> None:
@@ -217,12 +220,13 @@ class Reactor:
     def _loop(self, timeout: float | None, *, once: bool) -> int:
         # What every turn needs is a local: each attribute read here is read for every request.
         poll, handlers, removed = self._poll, self._handlers, self._removed
-        is_sweep_due, before_wait = self._poller.is_sweep_due, self._before_wait
+        poller, before_wait = self._poller, self._before_wait
+        is_sweep_due = poller.is_sweep_due
         while True:
             if removed:
                 self._settle()
             if before_wait is not None:
-                before_wait()
+                before_wait(poller)
             events = poll(timeout)
             try:
                 for fd, mask in events:

@@ -1,9 +1,25 @@
 """Who of the requests runs when, and who is refused."""
 
+import select
+import threading
+from collections.abc import Iterable
+
 import pytest
 
 from fastwsgi import wiring
-from tests.threads.gates import PATIENCE, Gated, Serving, ask, assert_answers, await_rest, request
+from fastwsgi._clock import Clock
+from fastwsgi._epoll import Poller
+from tests.threads.gates import (
+    PATIENCE,
+    Environ,
+    Gated,
+    Serving,
+    StartResponse,
+    ask,
+    assert_answers,
+    await_rest,
+    request,
+)
 
 
 def test_who_came_first_is_served_first(serving: Serving) -> None:
@@ -16,6 +32,27 @@ def test_who_came_first_is_served_first(serving: Serving) -> None:
     for name, client in zip(["first", *names], clients, strict=True):
         assert_answers(server, client, name)
     assert app.came == ["first", *names]
+
+
+def test_a_thread_is_roused_when_the_reactor_has_let_the_gil_go(serving: Serving) -> None:
+    """Before that it would find the GIL taken and fall asleep again, at four calls of futex."""
+    came = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        came.set()
+        start_response("200 OK", [])
+        return []
+
+    server = serving(app, threads=1)
+    await_rest(server)
+    ask(server, "")  # dispatched in the turn that has just ended
+    with select.epoll() as epoll:
+        poller = Poller(epoll.fileno(), Clock(), 1.0)
+        assert server.server.elsewhere is not None
+        server.server.elsewhere.rouse(poller)
+        assert not came.wait(0.05)
+        poller.wait(0)
+        assert came.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
