@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pythons",
         nargs="+",
         metavar="PROGRAM",
-        default=here(),
-        help="interpreters by path or name (those on PATH: %(default)s)",
+        help="interpreters by path or name (this one, and others on PATH)",
     )
     parser.add_argument(
         "--workloads",
@@ -60,7 +59,14 @@ def here() -> list[str]:
     """This interpreter, and those of other versions that are on PATH."""
     names = [f"python3.{minor}" for minor in range(10, NEWEST + 1)]
     others = [name for name in names if name != f"python3.{sys.version_info.minor}"]
-    return [sys.executable, *filter(shutil.which, others)]
+    return [sys.executable, *filter(starts, others)]
+
+
+def starts(program: str) -> bool:
+    """Whether there is such a program, and not only what pyenv has in its place."""
+    if shutil.which(program) is None:
+        return False
+    return subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 def measure(run: Run) -> None:
@@ -70,8 +76,9 @@ def measure(run: Run) -> None:
     )
     named: list[str] = []
     record.options["servers"] = named  # as the others' tables and charts have it
-    run.steps = len(options.pythons)
-    for program in options.pythons:
+    pythons = options.pythons or here()
+    run.steps = len(pythons)
+    for program in pythons:
         name = program  # until it is known what it is
         with run.attempt(program):
             python = environment(program)

@@ -25,7 +25,8 @@ MIX = "soak"  # the workload's name in the record
 TURN = ("hello", "browser", "pipeline", "post", "upload1m", "body64k", "generator", "download1m")
 HEADINGS = ("server", "time", "requests", "errors", "memory", "growth", "descriptors", "note")
 GROWTH = 2 << 20  # bytes that memory may have grown by
-DESCRIPTORS = 8  # that may be open more, as a connection that ends takes a moment
+DESCRIPTORS = 8  # that may be open more
+CLOSING = 10.0  # seconds that a server may take for the connections of a load that has ended
 NAMES = tuple(
     s.name for s in servers.TABLE if not s.hello_only and s.model in ("inline", "threads")
 )
@@ -55,11 +56,12 @@ def measure(run: Run) -> None:
 
 def soak(run: Run, server: Server, running: Running) -> None:
     """Turn after turn until the time is over; at least one."""
-    begun = time.monotonic()
+    begun, usual = time.monotonic(), running.descriptors()
     number, passed = 0, 0.0
     while number == 0 or passed < run.options.minutes * 60:
         answered = [run.figures_of(running, workloads.find(name)) for name in turn(server)]
         passed = time.monotonic() - begun
+        usual = descriptors(running, usual)
         measured = run.record.add(
             server.name,
             MIX,
@@ -69,7 +71,7 @@ def soak(run: Run, server: Server, running: Running) -> None:
             seconds=total(answered, "seconds"),
             errors=total(answered, "errors"),
             memory=running.memory(),
-            descriptors=running.descriptors(),
+            descriptors=usual,
         )
         left = duration(max(0.0, run.options.minutes * 60 - passed))
         run.say(
@@ -77,6 +79,14 @@ def soak(run: Run, server: Server, running: Running) -> None:
             f"{bytes_text(measured['memory'])}, {measured['descriptors']} descriptors"
         )
         number += 1
+
+
+def descriptors(running: Running, usual: int) -> int:
+    """Open files when the load's connections are closed, which takes a busy machine a moment."""
+    deadline = time.monotonic() + CLOSING
+    while (number := running.descriptors()) > usual and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return number
 
 
 def turn(server: Server) -> list[str]:

@@ -56,3 +56,14 @@ def test_budgets_are_those_of_the_builds(
     (table,) = interpreters.tables(run.record)
     assert table.rows == [(str(BUILD), "8,000", "16,000", "")]
     assert [bar.text for bar in interpreters.charts(run.record)[0].bars] == ["8,000"]
+
+
+def test_what_pyenv_has_in_place_of_an_interpreter_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent, present = [f"python3.{n}" for n in (10, 12, 13) if n != sys.version_info.minor][:2]
+    (tmp_path / absent).write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / absent).chmod(0o755)
+    (tmp_path / present).symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert interpreters.here() == [sys.executable, present]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from bench.commands import scale, soak
 from bench.record import Record
 from bench.run import Run
+from bench.running import Running
 
 MakeRun = Callable[..., Run]
 MIB = 1 << 20
@@ -46,6 +48,25 @@ def soaked(**last: float) -> Record:
 )
 def test_what_grows_fails(last: dict[str, float], fault: str) -> None:
     assert soak.faults(soaked(**last)) == ([f"fastwsgi: {fault}"] if fault else [])
+
+
+class Closing:
+    """A server that closes a connection each time that it is looked at, and keeps 20 files."""
+
+    def __init__(self, more: int) -> None:
+        self.open = 20 + more
+
+    def descriptors(self) -> int:
+        self.open -= self.open > 20
+        return self.open
+
+
+@pytest.mark.parametrize(("usual", "found"), [(23, 23), (20, 20), (0, 20)])
+def test_connections_of_a_load_that_has_ended_are_no_growth(
+    usual: int, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "CLOSING", 1.0)
+    assert soak.descriptors(cast(Running, Closing(more=5)), usual) == found
 
 
 def test_a_soak_takes_a_turn_at_least(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
