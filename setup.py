@@ -40,6 +40,7 @@ DIRECTIVES = {
 }
 
 COMPILE = ["-fvisibility=hidden", "-fstack-protector-strong", "-fno-strict-aliasing", "-Wall"]
+COMPILE += ["-fno-plt"]  # all symbols are bound when a module is loaded, so calls need no stubs
 LINK = ["-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack"]
 COMPILE += ["-O0", "-g3"] if DEBUG else ["-O3", "-g1"]
 if not (DEBUG or SANITIZE):
