@@ -37,12 +37,14 @@ def request(path: str, *fields: str, method: str = "GET", version: str = "1.1") 
 
 
 class Gate:
-    """Where a thread waits until the test lets it through."""
+    """Where a thread waits until the test lets it through; `reached` once one has come."""
 
     def __init__(self) -> None:
+        self.reached = False
         self._open = threading.Event()
 
     def pass_through(self) -> None:
+        self.reached = True
         assert self._open.wait(PATIENCE), "nobody opened the gate"
 
     def open(self) -> None:

@@ -29,17 +29,17 @@ from tests.threads.gates import (
 def test_a_client_that_left_ends_its_request(
     serving: Serving, how: str, count: int, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = Body([BLOCK] * count, Gate())
+    gate = Gate()
+    body = Body([BLOCK] * count, gate)
     server = serving(answering(body), threads=1)
     client = server.connect()
     client.put(request("p", version=version))
-    server.until(lambda: body.given == 1, "the first item")
+    server.until(lambda: gate.reached, "the first item to be sent")
     getattr(client, how)()
     server.turn(0.01)
     server.turn()
     assert server.server.connections == 1, "a thread has it"
-    assert body.gate is not None
-    body.gate.open()
+    gate.open()
     await_forgotten(server)
     await_rest(server)
     assert body.closed == 1
