@@ -31,7 +31,12 @@ init_app = create_app
 WSGI = [line for line in COMMANDS.splitlines() if "uvicorn" not in line]
 
 
-@pytest.mark.parametrize("line", WSGI)
+def execution(line: str) -> str:
+    """How a command line's application runs, for the name of its test."""
+    return "gevent" if re.search("gevent|eventlet", line) else "other"
+
+
+@pytest.mark.parametrize("line", WSGI, ids=execution)
 def test_a_command_line_serves(line: str, tmp_path: Path, serve: Serve) -> None:
     words = [
         re.sub(r"^\S*:\d+$", "127.0.0.1:0", word)
