@@ -1,8 +1,13 @@
-"""One worker and two: what another one brings, for the servers that can have several."""
+"""One worker and two, or one reactor and two: what another one brings, for the servers that can have several.
+
+A worker has as many reactors as CPUs where there is no GIL and it has threads. So for one of them it is started on one
+CPU, and may use all of them as soon as it has answered.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 from statistics import median
 
 from bench import servers, workloads
@@ -16,11 +21,17 @@ from bench.workloads import Workload
 
 ABOUT = "requests with one worker and with two"
 WORKERS = (1, 2)
-NAMES = tuple(s.name for s in servers.TABLE if s.scales and s.model != "tls")
+NAMES = tuple(s.name for s in servers.TABLE if s.scales)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=count, default=5, metavar="N")
+    parser.add_argument(
+        "--of",
+        choices=("workers", "reactors"),
+        default="workers",
+        help="what there are one of and two (%(default)s)",
+    )
     parser.add_argument(
         "--workloads",
         nargs="+",
@@ -37,10 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(run: Run) -> None:
     options = run.options
     run.record.facts |= {
-        "cores": f"{Cores.here(1)}; with two workers {Cores.here(2)}",
+        "cores": f"{Cores.here(1)}; with two {Cores.here(2)}"
+        if options.of == "workers"
+        else "server and load share all of them",
         "load": f"{options.load}, {options.connections} connections, {options.rounds} rounds of "
         f"{options.seconds} s",
-        "figures": "medians of the rounds; the ratios are of two workers to one, paired by round "
+        "figures": f"medians of the rounds; the ratios are of two {options.of} to one, paired by round "
         "(min-max)",
     }
     chosen = run.ready(chosen_servers(run))
@@ -54,13 +67,23 @@ def measure(run: Run) -> None:
                         measure_one(run, number, server, workload, workers)
 
 
-def measure_one(run: Run, number: int, server: Server, workload: Workload, workers: int) -> None:
-    cores = Cores.here(workers)
-    with run.start(server, workload.module, workers=workers, cpus=cores.server) as running:
+def measure_one(run: Run, number: int, server: Server, workload: Workload, count: int) -> None:
+    several = run.options.of == "workers"
+    every = tuple(sorted(os.sched_getaffinity(0)))
+    cores = Cores.here(count) if several else Cores((), ())
+    with run.start(
+        server,
+        workload.module,
+        workers=count if several else 1,
+        cpus=cores.server if several else every[:count],
+    ) as running:
         run.put_load(running, workload, 1, cores)
+        if not several:
+            running.spread(every)
         figures = run.figures_of(running, workload, cores)
-    measured = run.record.add(server.name, workload.name, number, workers=workers, **figures)
-    run.step(f"{workload.name} {server.name}, {workers} workers: {rate(measured):,.0f} req/s")
+    measured = run.record.add(server.name, workload.name, number, workers=count, **figures)
+    said = f"{workload.name} {server.name}, {count} {run.options.of}"
+    run.step(f"{said}: {rate(measured):,.0f} req/s")
 
 
 def with_workers(record: Record, server: str, workload: str, workers: int) -> list[Measurement]:
@@ -68,7 +91,7 @@ def with_workers(record: Record, server: str, workload: str, workers: int) -> li
 
 
 def ratio(record: Record, server: str, workload: str) -> Ratio | None:
-    """Requests per second of two workers to those of one, paired by round."""
+    """Requests per second of two to those of one, paired by round."""
     single, double = (with_workers(record, server, workload, workers) for workers in WORKERS)
     ones = {m.round: rate(m) for m in single}
     pairs = [rate(m) / ones[m.round] for m in double if m.round in ones]
@@ -80,18 +103,22 @@ def tables(record: Record) -> list[Table]:
     for workload in record.workloads:
         for server in record.servers:
             found = [with_workers(record, server, workload, workers) for workers in WORKERS]
+            note = record.failure(server, workload)
+            if not (any(found) or note):  # it takes no part
+                continue
             cells = [
                 f"{median(map(figure, measured)):,.0f}" if measured else "-"
                 for figure in (rate, efficiency)
                 for measured in found
             ]
             gain = str(ratio(record, server, workload) or "-")
-            rows.append((workload, server, *cells, gain, record.failure(server, workload)))
+            rows.append((workload, server, *cells, gain, note))
     headings = (
         *("workload", "server", "req/s of 1", "req/s of 2", "req/CPU-s of 1", "req/CPU-s of 2"),
         *("2 to 1", "note"),
     )
-    return [Table("scale", "One worker and two", headings, rows)]
+    title = f"One and two {record.options.get('of', 'workers')}"
+    return [Table("scale", title, headings, rows)]
 
 
 def charts(record: Record) -> list[Chart]:
@@ -106,8 +133,8 @@ def chart(record: Record, workload: str) -> Bars:
             ours = find(server).ours
             found.append(Bar(server, gain.median, text, gain.least, gain.most, ours))
     found.sort(key=lambda bar: -bar.value)
-    title = f"Two workers to one: {workload}"
-    about = "times the requests per second of one worker; median and range of the rounds"
+    title = f"Two {record.options.get('of', 'workers')} to one: {workload}"
+    about = "times the requests per second of one; median and range of the rounds"
     return Bars(f"scale-{workload}", title, about, found, reference=1.0)
 
 

@@ -26,6 +26,20 @@ def test_two_workers_are_compared_with_one(make_run: MakeRun) -> None:
     assert scale.faults(run.record) == []
 
 
+def test_two_reactors_are_compared_with_one(make_run: MakeRun) -> None:
+    """A real, short run; where there is a GIL, both have one."""
+    words = ("--servers", "fastwsgi-threads", "--workloads", "threads-hello", "--of", "reactors")
+    run = make_run(
+        "scale",
+        *(*words, "--rounds", "1", "--seconds", "1", "--connections", "4", "--load", "python"),
+    )
+    scale.measure(run)
+    (table,) = scale.tables(run.record)
+    assert table.title == "One and two reactors"
+    assert table.rows[0][:2] == ("threads-hello", "fastwsgi-threads")
+    assert "-" not in table.rows[0][2:6]
+
+
 def soaked(**last: float) -> Record:
     """Eight samples, the last two of which have these figures."""
     record = Record("soak", {"servers": ["fastwsgi"], "workloads": [soak.MIX]})
