@@ -3,7 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastwsgi._exchange cimport Dispatcher, Exchange
+from fastwsgi._exchange cimport Exchange
 from fastwsgi._guard cimport Owner
 from fastwsgi._parser cimport ChunkDecoder
 
@@ -32,7 +32,7 @@ cdef class RequestBody:
     cdef int64_t left                 # of that
     cdef int64_t since                # milliseconds: when it began, or began anew
     cdef Exchange source              # asked for more while the application reads; None: there is no more to come
-    cdef Dispatcher keeper            # without the GIL: whose guard it stands under; None: its own
+    cdef Exchange keeper              # without the GIL: whose guard it stands under; None: its own
     cdef object error                 # why there is not, where the body is incomplete; raised by every read
 
     # Take bytes from the wire. Raises OSError where the temporary file cannot take them.

@@ -21,7 +21,7 @@ from libc.stdint cimport int64_t, SIZE_MAX
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy, memmove
 
-from fastwsgi._guard cimport Guard, Owner, guard_enter, guard_leave, owner_of
+from fastwsgi._guard cimport Guard, Owner, add_at_once, guard_enter, guard_leave, owner_of
 
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size) except NULL
@@ -51,10 +51,7 @@ cdef class BodyMemory:
 
     # A body may go in any thread.
     cdef void count(self, size_t more) noexcept:
-        cdef Guard guard
-        guard_enter(&guard, owner_of(<PyObject *>self))
-        self.taken += more
-        guard_leave(&guard)
+        add_at_once(&self.taken, more)
 
 
 # Without tp_clear, so that the budget still is there when the body goes.

@@ -11,7 +11,7 @@ from fastwsgi._wsgi cimport Caller
 # Who runs an exchange.
 cdef class Runner:
     cdef object who                   # the thread or greenlet
-    cdef Exchange exchange            # None: it has none, or that was cut off
+    cdef Exchange exchange            # None: it has none, or that was cut off; changed inside the guard of that
     cdef int64_t since                # milliseconds: when it began with it
     cdef bint stuck                   # it still runs what was cut off
     cdef Guard guard
@@ -25,6 +25,6 @@ cdef class Elsewhere(Caller):
     # Serve and hand back. For the thread or greenlet itself; raises nothing.
     cdef void run(self, Runner runner, Exchange exchange) noexcept
     cdef int serve(self, Runner runner, Exchange exchange) except -1
-    # From the reactor's thread: cut off what runs for too long, unless our own code runs, which soon will not. Returns
-    # whether it did.
-    cdef bint cut_overdue(self, Runner runner, int64_t now) except -1
+    # Inside the guard of `exchange`: cut it off where the runner has run it for too long, unless our own code runs,
+    # which soon will not. Returns whether it did.
+    cdef bint cut_overdue(self, Runner runner, Exchange exchange, int64_t now) except -1

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from fastwsgi._clock cimport Clock
 from fastwsgi._epoll cimport Poller
 from fastwsgi._exchange cimport Exchange
-from fastwsgi._guard cimport guard_ref
+from fastwsgi._guard cimport guard_enter, guard_leave, guard_ref
 from fastwsgi._wsgi cimport Caller, StartResponse
 
 from fastwsgi.errors import APPLICATION_FAILED, TOO_SLOW
@@ -61,6 +61,7 @@ cdef class Elsewhere(Caller):
 
     # What fails here is not the application's: `noexcept` hands it to sys.unraisablehook.
     cdef void run(self, Runner runner, Exchange exchange) noexcept:
+        guard_enter(&runner.guard, exchange.owner)
         exchange.in_app = False  # an application that shared its write() may have left it set
         runner.exchange, runner.since = exchange, self.clock.now()
         try:
@@ -72,13 +73,17 @@ cdef class Elsewhere(Caller):
             runner.exchange = None
             exchange.cut(APPLICATION_FAILED)
             raise
+        finally:
+            guard_leave(&runner.guard)
 
     cdef int serve(self, Runner runner, Exchange exchange) except -1:
         return 0 if exchange.task is None else self.answer(exchange, True, guard_ref(&runner.guard))
 
-    cdef bint cut_overdue(self, Runner runner, int64_t now) except -1:
-        cdef Exchange exchange = runner.exchange
-        if exchange is None or now - runner.since < self.request_timeout or not exchange.in_app or exchange.busy:
+    cdef bint cut_overdue(self, Runner runner, Exchange exchange, int64_t now) except -1:
+        if (
+            exchange is None or <void *>runner.exchange != <void *>exchange
+            or now - runner.since < self.request_timeout or not exchange.in_app or exchange.busy
+        ):
             return False
         environ = exchange.environ
         runner.exchange = None

@@ -1,6 +1,5 @@
 # The wait of a reactor: one epoll_wait a turn, no longer than until the next sweep.
 
-from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t
 
 from fastwsgi._clock cimport Clock
@@ -17,6 +16,14 @@ cdef extern from "<sys/epoll.h>" nogil:
         epoll_data data
 
 
+cdef extern from "<semaphore.h>" nogil:
+    ctypedef struct sem_t:
+        pass
+    int sem_init(sem_t *bell, int shared, unsigned int value)
+    int sem_wait(sem_t *bell)
+    int sem_post(sem_t *bell)
+
+
 cdef class Poller:
     cdef readonly int fd              # of epoll, borrowed
     cdef Clock clock
@@ -26,7 +33,7 @@ cdef class Poller:
     cdef int64_t swept                # all that was ready then has been handled
     cdef int found                    # entries of `ready` in use
     cdef int taken                    # of them, by the iteration
-    cdef PyThread_type_lock held      # released when the next wait has let the GIL go; or NULL
+    cdef sem_t *bell                  # rung when the next wait has let the GIL go; or NULL
     cdef epoll_event ready[MOST_EVENTS]
 
     # How long to wait at most, in milliseconds, for a caller who has `timeout` seconds, or None for no such bound.

@@ -7,7 +7,6 @@ that a wait makes no object. A further wait drops what has not been taken.
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.pythread cimport PyThread_release_lock, PyThread_type_lock
 from libc.errno cimport EINTR
 from libc.math cimport ceil
 
@@ -58,14 +57,14 @@ cdef class Poller:
         cdef int64_t milliseconds = self.patience_ms(timeout)
         cdef int64_t deadline = self.began + milliseconds
         cdef int found = -1
-        cdef PyThread_type_lock held = self.held
-        self.held = NULL
+        cdef sem_t *bell = self.bell
+        self.bell = NULL
         self.found = self.taken = 0
         while True:
             with nogil:
-                if held != NULL:
-                    PyThread_release_lock(held)
-                    held = NULL
+                if bell != NULL:
+                    sem_post(bell)
+                    bell = NULL
                 found = epoll_wait(self.fd, self.ready, MOST_EVENTS, <int>milliseconds)
             if found >= 0:
                 break

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from fastwsgi._guard cimport GuardRef, Owner
+from fastwsgi._guard cimport GuardRef, Latch, Owner
 
 # A truth in a byte, as there may be tens of thousands of connections.
 ctypedef uint8_t Flag
@@ -35,11 +35,11 @@ cdef class Exchange:
     cdef Flag in_app                  # the application's own code runs, so that what is elsewhere may be cut off
     cdef Flag waiting                 # for the client, in `wait`
     cdef Flag trusted                 # its peer may say where a request comes from
-    cdef Owner owner                  # whose guard it stands under: its dispatcher's
+    cdef Owner owner                  # of its guard; of none where its dispatcher needs none
     cdef GuardRef guard               # of the reactor's thread
     cdef int busy                     # calls of ours amid which the GIL is released: it is not cut off meanwhile
     cdef object lent                  # gunicorn.socket of a request that asks for another protocol; else None
-    cdef Exchange next                # of those that wait for a thread
+    cdef void *next                   # Exchange, in a Queue
     cdef uint32_t queued              # milliseconds of the clock, which go round: when it began to wait for a thread
     cdef readonly uint32_t waited     # milliseconds it waited for one
     cdef str mistake                  # what the protocol had to correct in the response, to be logged; or None
@@ -106,7 +106,7 @@ cdef class EarlyHints:
 
 # Decides where an exchange runs.
 cdef class Dispatcher:
-    cdef Owner owner                  # of the guard around all that its exchanges are; in greenlets of none
+    cdef bint is_one_thread           # so that its exchanges need no guard
     cdef bint is_elsewhere            # it does not run exchanges on the reactor's own thread
     # Answer `exchange`, now or later. Never raises for the application's mistakes. Returns a Progress.
     cdef int dispatch(self, Exchange exchange) except -1
@@ -114,3 +114,18 @@ cdef class Dispatcher:
     cdef int resume(self, Exchange exchange) except -1
     # The client is gone or too slow: release what `exchange.task` holds. What runs elsewhere is cut off.
     cdef int cancel(self, Exchange exchange) except -1
+
+
+# Exchanges that one thread leaves for another, first in, first out; each is in one queue at a time.
+cdef struct Queue:
+    void *first                       # Exchange, a reference of the queue's own
+    void *last
+    int length
+    Latch latch
+
+
+# All to be called behind the latch. What was taken, or NULL; the reference is the caller's.
+cdef void put_last(Queue *queue, void *exchange) noexcept nogil
+cdef void *take_first(Queue *queue) noexcept nogil
+# The first of all there were, which have their `next`; and the references.
+cdef void *take_all(Queue *queue) noexcept nogil

@@ -116,9 +116,6 @@ cdef class EarlyHints:
 cdef class Dispatcher:
     """Decides where an exchange runs."""
 
-    def __cinit__(self):
-        self.owner = owner_of(<PyObject *>self)
-
     cdef int dispatch(self, Exchange exchange) except -1:
         raise NotImplementedError
 
@@ -127,3 +124,30 @@ cdef class Dispatcher:
 
     cdef int cancel(self, Exchange exchange) except -1:
         raise NotImplementedError
+
+
+cdef void put_last(Queue *queue, void *exchange) noexcept nogil:
+    (<Exchange>exchange).next = NULL
+    if queue.last == NULL:
+        queue.first = exchange
+    else:
+        (<Exchange>queue.last).next = exchange
+    queue.last = exchange
+    queue.length += 1
+
+
+cdef void *take_first(Queue *queue) noexcept nogil:
+    cdef void *exchange = queue.first
+    if exchange != NULL:
+        queue.first = (<Exchange>exchange).next
+        if queue.first == NULL:
+            queue.last = NULL
+        queue.length -= 1
+    return exchange
+
+
+cdef void *take_all(Queue *queue) noexcept nogil:
+    cdef void *first = queue.first
+    queue.first = queue.last = NULL
+    queue.length = 0
+    return first

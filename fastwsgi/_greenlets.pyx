@@ -13,7 +13,6 @@ from libc.stdint cimport int64_t
 from fastwsgi._clock cimport Clock
 from fastwsgi._elsewhere cimport Elsewhere, Runner
 from fastwsgi._exchange cimport ELSEWHERE, Exchange
-from fastwsgi._guard cimport owner_of
 
 cdef extern from *:
     """
@@ -81,7 +80,7 @@ cdef class Greenlets(Elsewhere):
 
     def __init__(self, app, on_error, Clock clock not None, double request_timeout, on_overdue, *, spawn, end):
         super().__init__(app, on_error, clock, request_timeout, on_overdue)
-        self.owner = owner_of(NULL)
+        self.is_one_thread = True
         self.spawn = spawn
         self.end = end
         self.running = set()
@@ -106,5 +105,5 @@ cdef class Greenlets(Elsewhere):
         cdef int64_t now = self.clock.now()
         cdef Runner runner
         for runner in list(self.running):
-            if self.cut_overdue(runner, now):
+            if self.cut_overdue(runner, runner.exchange, now):
                 self.end(runner.who)

@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, Exchange, Flag
-from fastwsgi._guard cimport Guard
+from fastwsgi._exchange cimport Dispatcher, Exchange, Flag, Queue
+from fastwsgi._guard cimport Guard, Latch
 from fastwsgi._parser cimport Limits, RequestHead
 from fastwsgi._sender cimport Sender
 from fastwsgi._tls cimport Transport
@@ -44,10 +44,11 @@ cdef class Http1:
     cdef object wait_for              # (fd, events of poll, milliseconds): bool, instead of poll; or None
     cdef object make_socket           # (fd): a socket object that owns the descriptor
     cdef str server_header
-    cdef HeadWriter spare             # the first of those that no response uses
+    cdef HeadWriter spare             # the first of those that no response uses; behind the latch
+    cdef Latch latch
     cdef Sender sender
     cdef int64_t piece_sent           # when a piece of any generator was sent last
-    cdef list returned                # Connections whose exchange is back from elsewhere, for the reactor
+    cdef Queue returned               # Connections whose exchange is back from elsewhere, for the reactor
     cdef Limits limits
     cdef RequestHead head             # scratch: the head being parsed, or the last one
     cdef uint64_t serial              # counts what `head` has held
@@ -74,6 +75,8 @@ cdef class Http1:
     cdef object on_change             # (): the number of connections went down
     cdef object on_max_requests       # (): the worker has answered what it should
     cdef int64_t max_requests         # 0: no end
+    cdef Http1 elder                  # of the worker's first reactor; None: this is
+    cdef size_t begun                 # requests of all reactors; counted without the GIL only
     cdef Py_buffer heartbeat          # one double: seconds at the last dispatch; or no buffer
     cdef readonly int64_t requests
     cdef readonly int64_t connections
@@ -85,6 +88,7 @@ cdef class Http1:
     cdef void *first                  # Connection: head of the list of open ones
 
     cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport)
+    cdef int64_t count(self) noexcept
     cdef HeadWriter take_writer(self)
 
 
@@ -130,6 +134,7 @@ cdef class Connection(Exchange):
     cdef int take_body(self, size_t size) except -1
     cdef ssize_t consume_body(self, const char *data, size_t size) except -1
     cdef ssize_t consume_chunks(self, const char *data, size_t size) except -1
+    cdef int receive_into(self, char *scratch) except -1
     cdef size_t stream(self, const char *data, size_t size) except? 0
     cdef int stream_kept(self, const char *data, size_t size) except -1
     cdef bytes unseal_body(self, const char *data, size_t size)

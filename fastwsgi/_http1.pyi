@@ -1,6 +1,7 @@
 from collections.abc import Callable, Container
 from typing import Any, BinaryIO, final
 
+from fastwsgi._body import BodyMemory
 from fastwsgi._clock import Clock
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
@@ -33,7 +34,7 @@ class Http1:
         limit_request_field_size: int,
         limit_request_head: int,
         limit_request_body: int,
-        body_buffer_size: int,
+        body_memory: BodyMemory,
         open_spool: Callable[[], BinaryIO],
         header_timeout: float,
         body_timeout: float,
@@ -53,6 +54,7 @@ class Http1:
         on_max_requests: Callable[[], object] | None,
         trusted_peers: Container[str],
         leniency: int,
+        elder: Http1 | None = None,
     ) -> None: ...
     def connect(
         self,
@@ -66,6 +68,7 @@ class Http1:
     def refuse(self, environs: EnvironBuilder, fd: int, address: Any, verdict: int) -> None: ...
     def take_returned(self) -> None: ...
     def sweep(self, moment: float) -> None: ...
+    def say_end(self) -> None: ...
     def announce(self) -> None: ...
     def drain(self) -> None: ...
     def close(self) -> None: ...

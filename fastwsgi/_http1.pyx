@@ -15,12 +15,12 @@ to be sent becomes pending and is encrypted a piece at a time (`seal`), in front
 is the first bytes that are decrypted; the connection is IDLE meanwhile.
 
 Laws: everything a connection is doing is its `state`, and `ALLOWED` says which may follow which. The scratch buffer
-belongs to the connection whose event is being handled and is empty in between. The GIL is the lock: what runs elsewhere
-touches the connection only in calls that neither release it nor run Python code, but for `on_done`, the polls of
-`wait`, and OpenSSL; while that is at work the connection is `busy`, and neither cut off nor closed. An idle connection
-owns no buffer. After a refusal nothing more is parsed: the answer is sent, the sending side is closed, what still
-arrives is thrown away for a while, then the socket is closed (RFC 9112 9.6). A response that could not be completed
-never ends like one that was.
+belongs to the connection whose event is being handled and is empty in between. The GIL, or the connection's guard, is
+the lock: what runs elsewhere touches the connection only in calls that neither release it nor run Python code, but for
+`on_done`, the polls of `wait`, and OpenSSL; while that is at work the connection is `busy`, and neither cut off nor
+closed. An idle connection owns no buffer. After a refusal nothing more is parsed: the answer is sent, the sending side
+is closed, what still arrives is thrown away for a while, then the socket is closed (RFC 9112 9.6). A response that
+could not be completed never ends like one that was.
 
     IDLE          nothing received since the last answer
     READING_HEAD  part of a head is here
@@ -37,16 +37,23 @@ cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, SIZE_MAX, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove
 
 from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock, precise
 from fastwsgi._environ cimport EnvironBuilder
-from fastwsgi._exchange cimport Dispatcher, Exchange, GO_ON, GONE, OpenFile, OVER, SUSPENDED, WAIT
-from fastwsgi._guard cimport FREE_THREADED, guard_enter, guard_leave, guard_ref
+from fastwsgi._exchange cimport (
+    Dispatcher, Exchange, GO_ON, GONE, OpenFile, OVER, SUSPENDED, WAIT, put_last, take_all,
+)
+from fastwsgi._guard cimport (
+    AWAY, FREE_THREADED, Guard, add_at_once, come_home, guard_enter, guard_leave, guard_ref, latch_drop, latch_init,
+    latch_take, note_while_away, owner_of,
+)
 from fastwsgi._parser cimport (
     ANY_METHOD, ANY_VERSION, ASKS_UPGRADE, BODY_TIMEOUT, BODY_TOO_LARGE, CASEFOLD_METHOD, ChunkDecoder, DATA, DONE,
     EXPECTS_CONTINUE, FOLDED_FIELDS, Field, GET_VERB, HEAD_TIMEOUT, HEAD_VERB, INCOMPLETE_REQUEST, KEEPS_ALIVE,
@@ -55,44 +62,14 @@ from fastwsgi._parser cimport (
 )
 from fastwsgi._segment cimport Segment, new_segment, send_all, set_nonblocking
 from fastwsgi._sender cimport HERE, Relay, Sender, empty
+from fastwsgi._sockets cimport (
+    EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_DONTWAIT, MSG_NOSIGNAL, POLLIN, POLLOUT, SHUT_WR,
+    SOL_SOCKET, SO_LINGER, close_fd, linger_option, poll, pollfd, recv, send, setsockopt, shutdown,
+)
 from fastwsgi._tls cimport RECORD, Transport
 from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, prepend, put_chunk_size, put_length
 
 from fastwsgi.errors import REASONS, REFUSALS, TOO_SLOW, ClientGone, RequestBodyError
-
-cdef extern from "<sys/socket.h>" nogil:
-    const int MSG_DONTWAIT
-    const int MSG_NOSIGNAL
-    const int SHUT_WR
-    const int SOL_SOCKET
-    const int SO_LINGER
-    struct linger_option "linger":
-        int l_onoff
-        int l_linger
-    ssize_t recv(int fd, void *data, size_t size, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
-    int shutdown(int fd, int how)
-    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
-
-cdef extern from "<sys/epoll.h>" nogil:
-    const uint32_t EPOLLIN
-    const uint32_t EPOLLOUT
-    const uint32_t EPOLLRDHUP
-    const uint32_t EPOLLHUP
-    const uint32_t EPOLLERR
-    const uint32_t EPOLLET
-
-cdef extern from "<poll.h>" nogil:
-    const short POLLIN
-    const short POLLOUT
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    int poll(pollfd *fds, unsigned long count, int milliseconds)
-
-cdef extern from "<unistd.h>" nogil:
-    int close_fd "close"(int fd)
 
 cdef enum:
     SCRATCH_SIZE = 65536
@@ -156,7 +133,8 @@ cdef class Http1:
     milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
     whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be
     None. `trusted_peers` has the addresses, as accept returns them, of proxies that may say where a request comes from;
-    `leniency` is the sum of what `LENIENCY` has.
+    `leniency` is the sum of what `LENIENCY` has. Where a worker has several reactors, `elder` is what the first of them
+    has: `max_requests` is of all together.
     """
 
     def __cinit__(self):
@@ -167,21 +145,23 @@ cdef class Http1:
     def __init__(
         self, *, reactor, Clock clock not None, Dispatcher dispatcher not None, wait_for, make_socket,
         str server_header, int limit_request_line, int limit_request_fields, int limit_request_field_size,
-        int limit_request_head, int64_t limit_request_body, size_t body_buffer_size, open_spool,
+        int limit_request_head, int64_t limit_request_body, BodyMemory body_memory not None, open_spool,
         double header_timeout, double body_timeout, int64_t body_min_rate, bint request_streaming,
         str health_path, bint health_log, double send_timeout, double keepalive, int64_t keepalive_requests,
         int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change,
-        on_max_requests, trusted_peers, int leniency,
+        on_max_requests, trusted_peers, int leniency, Http1 elder=None,
     ):
         self.reactor = reactor
+        self.elder = elder
         self.clock = clock
         self.dispatcher = dispatcher
         self.wait_for = wait_for
         self.make_socket = make_socket
         self.server_header = server_header
+        latch_init(&self.latch)
+        latch_init(&self.returned.latch)
         self.spare = HeadWriter(server_header)
         self.sender = Sender()
-        self.returned = []
         self.limits.request_line = limit_request_line
         self.limits.fields = limit_request_fields
         self.limits.field = limit_request_field_size
@@ -192,7 +172,7 @@ cdef class Http1:
         if self.head.fields == NULL:
             raise MemoryError
         self.body_limit = limit_request_body
-        self.body_memory = BodyMemory(SIZE_MAX if request_streaming else body_buffer_size)
+        self.body_memory = body_memory
         self.open_spool = open_spool
         self.head_timeout = <int64_t>(header_timeout * 1000)
         self.body_timeout = <int64_t>(body_timeout * 1000)
@@ -226,16 +206,12 @@ cdef class Http1:
         stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a
         `transport` it is TLS from the first byte; the handshake is part of the time for the first head.
         """
-        guard_enter(&self.guard, self.dispatcher.owner)
-        try:
-            return self.take_over(environs, fd, address, extra, transport)
-        finally:
-            guard_leave(&self.guard)
+        return self.take_over(environs, fd, address, extra, transport)
 
     cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport):
         cdef Connection connection = Connection.__new__(Connection)
         connection.http = self
-        connection.owner = self.dispatcher.owner
+        connection.owner = owner_of(NULL if self.dispatcher.is_one_thread else <PyObject *>connection)
         connection.guard = guard_ref(&self.guard)
         connection.environs = environs
         connection.fd = fd
@@ -265,37 +241,43 @@ cdef class Http1:
 
     def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
         """Take over an accepted socket only to answer what came before its first request: a Verdict."""
-        cdef Connection connection
-        guard_enter(&self.guard, self.dispatcher.owner)
+        cdef Connection connection = self.take_over(environs, fd, address, None, None)
+        cdef Guard guard
+        guard_enter(&guard, connection.owner)
         try:
-            connection = self.take_over(environs, fd, address, None, None)
             connection.refuse(verdict)
             connection.settle()
         finally:
-            guard_leave(&self.guard)
+            guard_leave(&guard)
 
     cdef HeadWriter take_writer(self):
+        latch_take(&self.latch)
         cdef HeadWriter writer = self.spare
-        if writer is None:
-            return HeadWriter(self.server_header)
-        self.spare = writer.next
-        writer.next = None
-        return writer
+        if writer is not None:
+            self.spare = writer.next
+            writer.next = None
+        latch_drop(&self.latch)
+        return HeadWriter(self.server_header) if writer is None else writer
 
     def take_returned(self):
         """Go on with connections whose exchange is back from elsewhere. To be called when the reactor was woken."""
+        cdef void *next
         cdef Connection connection
-        guard_enter(&self.guard, self.dispatcher.owner)
-        try:
-            returned, self.returned = self.returned, []
-            for connection in returned:
-                try:
-                    connection.come_back()
-                except Exception as error:
-                    connection.lose()
-                    self.reactor.on_error(connection, error)
-        finally:
-            guard_leave(&self.guard)
+        latch_take(&self.returned.latch)
+        next = take_all(&self.returned)
+        latch_drop(&self.returned.latch)
+        while next != NULL:
+            connection = <Connection>next
+            next = connection.next
+            Py_DECREF(connection)
+            guard_enter(&self.guard, connection.owner)
+            try:
+                connection.come_back()
+            except Exception as error:
+                connection.lose()
+                self.reactor.on_error(connection, error)
+            finally:
+                guard_leave(&self.guard)
 
     def sweep(self, double moment):
         """Close or answer every connection whose deadline lies before `moment`, in seconds of the clock.
@@ -304,15 +286,26 @@ cdef class Http1:
         """
         cdef void *next
         cdef Connection connection
-        guard_enter(&self.guard, self.dispatcher.owner)
-        try:
-            next = self.first
-            while next != NULL:
-                connection = <Connection>next
-                next = connection.behind
+        next = self.first
+        while next != NULL:
+            connection = <Connection>next
+            next = connection.behind
+            guard_enter(&self.guard, connection.owner)
+            try:
                 connection.expire(<int64_t>(moment * 1000))
-        finally:
-            guard_leave(&self.guard)
+            finally:
+                guard_leave(&self.guard)
+
+    # Of the requests of all reactors, which this one is.
+    cdef int64_t count(self) noexcept:
+        self.requests += 1
+        if not FREE_THREADED:
+            return self.requests
+        return <int64_t>add_at_once(&self.begun if self.elder is None else &self.elder.begun, 1)
+
+    def say_end(self):
+        """Announce from now on, on every answer, the end of its connection."""
+        self.draining = True
 
     def announce(self):
         """Say from now on that the server ends: on every answer, and to whoever asks for its health."""
@@ -326,29 +319,29 @@ cdef class Http1:
         cdef void *next
         cdef Connection connection
         cdef int64_t soon = self.clock.now() + DRAIN_MS
-        guard_enter(&self.guard, self.dispatcher.owner)
         self.draining = True
         next = self.first
         while next != NULL:
             connection = <Connection>next
             next = connection.behind
+            guard_enter(&self.guard, connection.owner)
             if connection.state == IDLE and connection.deadline > soon:
                 connection.deadline = soon
-        guard_leave(&self.guard)
+            guard_leave(&self.guard)
 
     def close(self):
         """Close every connection at once."""
         cdef Connection connection
-        guard_enter(&self.guard, self.dispatcher.owner)
-        try:
-            while self.first != NULL:
-                connection = <Connection>self.first
+        while self.first != NULL:
+            connection = <Connection>self.first
+            guard_enter(&self.guard, connection.owner)
+            try:
                 while connection.busy:  # some thread is in OpenSSL, and does not wait there
                     connection.tls.acquire()
                     connection.tls.release()
                 connection.lose()
-        finally:
-            guard_leave(&self.guard)
+            finally:
+                guard_leave(&self.guard)
         self.sender.close()
         # The collector would drop the owner of the buffer without releasing it.
         PyBuffer_Release(&self.heartbeat)
@@ -376,6 +369,8 @@ cdef class Connection(Exchange):
 
     def on_event(self, uint32_t events):
         """Do what the socket is ready for. Called by the reactor with an EPOLL* mask."""
+        if note_while_away(&self.missed, events):
+            return
         guard_enter(&self.http.guard, self.owner)
         self.turn = 0
         try:
@@ -421,7 +416,7 @@ cdef class Connection(Exchange):
                 self.consume(data, <size_t>n)
             self.settle()
             if self.state == RUNNING and (<size_t>n == room or events & END):
-                self.missed = events
+                self.missed |= events
             if self.state > READING_BODY or (<size_t>n < room and not events & END):
                 return 0
             taken += <size_t>n
@@ -623,11 +618,8 @@ cdef class Connection(Exchange):
         cdef bint healthy = self.asks_health(data, head)
         cdef int verdict
         if not healthy or http.health_counts:
-            http.requests += 1
-            if http.requests == http.max_requests:
-                http.draining = True
-                if http.on_max_requests is not None:
-                    http.on_max_requests()
+            if http.count() == http.max_requests and http.on_max_requests is not None:
+                http.on_max_requests()
         self.http_1_0 = head.minor_version == 0
         self.head_only = head.verb == HEAD_VERB
         self.keeps_alive = (
@@ -654,7 +646,7 @@ cdef class Connection(Exchange):
         self.body.left = head.content_length
         self.body.since = http.clock.now()
         if FREE_THREADED:
-            self.body.keeper = http.dispatcher
+            self.body.keeper = self
         if http.streams:
             self.body.source = self
             self.expects_continue = head.flags & EXPECTS_CONTINUE != 0
@@ -716,7 +708,18 @@ cdef class Connection(Exchange):
     # -- a body that the application reads while it arrives, in its own thread or greenlet ----------------------------
 
     cdef int receive(self) except -1:
-        cdef Http1 http = self.http
+        cdef char *scratch = self.http.scratch
+        if not FREE_THREADED:
+            return self.receive_into(scratch)
+        scratch = <char *>malloc(SCRATCH_SIZE)  # the other is in use by the reactor
+        if scratch == NULL:
+            raise MemoryError
+        try:
+            return self.receive_into(scratch)
+        finally:
+            free(scratch)
+
+    cdef int receive_into(self, char *scratch) except -1:
         cdef ssize_t n = 0
         cdef bytes plain
         if self.input_length:
@@ -728,14 +731,14 @@ cdef class Connection(Exchange):
             append(self.gather(), b"HTTP/1.1 100 Continue\r\n\r\n", 25)
             self.push(None, NULL, 0)
         while True:
-            n = recv(self.fd, http.scratch, SCRATCH_SIZE, MSG_DONTWAIT)
+            n = recv(self.fd, scratch, SCRATCH_SIZE, MSG_DONTWAIT)
             if n > 0 and self.tls is not None:
-                plain = self.unseal_body(http.scratch, <size_t>n)
+                plain = self.unseal_body(scratch, <size_t>n)
                 if plain:
                     self.stream_kept(PyBytes_AS_STRING(plain), <size_t>PyBytes_GET_SIZE(plain))
                     return 0
             elif n > 0:
-                self.stream_kept(http.scratch, <size_t>n)
+                self.stream_kept(scratch, <size_t>n)
                 return 0
             elif n == 0 or errno != EAGAIN and errno != EINTR:
                 self.break_off(INCOMPLETE_REQUEST)
@@ -868,7 +871,10 @@ cdef class Connection(Exchange):
         progress = self.http.dispatcher.dispatch(self)
         if progress == SUSPENDED:
             return self.enter(WRITING)
-        return self.leave() if progress == OVER else 0
+        if progress == OVER:
+            return self.leave()
+        self.missed |= AWAY
+        return 0
 
     cdef int go_on(self) except -1:
         self.beat()
@@ -1108,22 +1114,28 @@ cdef class Connection(Exchange):
         return 0 if self.state == WRITING else self.enter(WRITING)
 
     cdef int hand_back(self) except -1:
+        cdef bint first
         if self.state != RUNNING:  # it was cut off
             return 0
         self.environs.take_back(self)
         if (
-            self.push(None, NULL, 0) == GO_ON and self.keeps_alive and self.missed == 0 and self.input_length == 0
+            self.push(None, NULL, 0) == GO_ON and self.keeps_alive and self.input_length == 0
+            and come_home(&self.missed)
         ):
             self.enter(IDLE)
             return self.idle()
-        self.http.returned.append(self)
-        if len(self.http.returned) == 1:
+        Py_INCREF(self)
+        latch_take(&self.http.returned.latch)
+        first = self.http.returned.first == NULL
+        put_last(&self.http.returned, <void *>self)
+        latch_drop(&self.http.returned.latch)
+        if first:
             self.http.reactor.wake()
         return 0
 
     # Back on the reactor's thread.
     cdef int come_back(self) except -1:
-        cdef uint32_t missed = self.missed
+        cdef uint32_t missed = self.missed & ~AWAY
         if self.state != RUNNING:
             return 0
         self.missed = 0
@@ -1248,8 +1260,10 @@ cdef class Connection(Exchange):
         if self.writer.relay.stage != HERE:
             self.http.sender.recall(&self.writer.relay)
             empty(&self.writer.relay)
+        latch_take(&self.http.latch)
         self.writer.next = self.http.spare
         self.http.spare = self.writer
+        latch_drop(&self.http.latch)
         self.writer = None
         return 0
 

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 
+from fastwsgi._guard cimport Latch
 from fastwsgi._writer cimport Output
 
 
@@ -57,7 +58,8 @@ cdef class LineLog:
     cdef dict logger_state            # the attributes of logger and handler, and of the manager of all loggers
     cdef dict handler_state
     cdef dict manager_state
-    cdef Output spare                 # for a line at a time; who finds none takes another
+    cdef Output spare                 # for a line at a time; who finds none takes another; behind the latch
+    cdef Latch latch
     cdef object otherwise             # (exchange): what logs it where somebody has changed the logger
 
     cdef bint is_plain(self) except -1

@@ -20,7 +20,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from libc.time cimport time
 
-from fastwsgi._guard cimport Guard, guard_enter, guard_leave, owner_of
+from fastwsgi._guard cimport Guard, guard_enter, guard_leave, latch_drop, latch_init, latch_take, owner_of
 from fastwsgi._writer cimport Output, release, reserve
 
 cdef extern from "Python.h":
@@ -151,10 +151,17 @@ cdef class Line:
 
     cdef int put_clock(self, Output *out, object make) except -1:
         cdef int64_t now = time(NULL)
-        if now != self.second:
-            self.clock = make(now)
-            self.second = now
-        return self.put_text(out, self.clock)
+        cdef str clock
+        cdef Guard guard
+        guard_enter(&guard, owner_of(<PyObject *>self))
+        try:
+            if now != self.second:
+                self.clock = make(now)
+                self.second = now
+            clock = self.clock
+        finally:
+            guard_leave(&guard)
+        return self.put_text(out, clock)
 
     cdef int put_object(self, Output *out, object value) except -1:
         if value is None:
@@ -268,6 +275,7 @@ cdef class LineLog:
     """
 
     def __init__(self, Line line not None, logger, handler, otherwise):
+        latch_init(&self.latch)
         self.line = line
         self.handler = handler
         self.formatter = handler.formatter
@@ -285,18 +293,21 @@ cdef class LineLog:
         if not self.is_plain():
             self.otherwise(exchange)
             return
+        latch_take(&self.latch)
         out = self.spare
         self.spare.data, self.spare.capacity = NULL, 0
+        latch_drop(&self.latch)
         out.length = 0
         try:
             self.line.put(&out, exchange)
             put_bytes(&out, b"\n", 1)
             self.write(&out)
         finally:
+            latch_take(&self.latch)
             if self.spare.data == NULL:
-                self.spare = out
-            else:  # two threads were here at once
-                release(&out)
+                self.spare, out.data = out, NULL
+            latch_drop(&self.latch)
+            release(&out)  # where two threads were here at once
 
     # What is not found as it is known makes it no plain logger, which is always right.
     cdef bint is_plain(self) except -1:

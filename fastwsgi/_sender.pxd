@@ -5,6 +5,8 @@
 # Python: no GIL, no objects, no signals. What it has not come to when the next piece, or the end, is there goes along
 # with that.
 
+from fastwsgi._guard cimport Latch
+
 
 cdef struct Pieces:
     char *data
@@ -42,6 +44,7 @@ cdef void release_relay(Relay *relay) noexcept
 # The sending thread of a worker.
 cdef class Sender:
     cdef void *thread                 # and what is shared with it; NULL: it was not needed yet
+    cdef Latch latch                  # of its start
 
     # Have `size` bytes, at least one, sent to the socket `fd`. Returns False, with nothing done, where somebody else
     # has to: there can be no thread, the socket takes no more, or the thread is behind.

@@ -19,6 +19,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 from posix.types cimport pid_t
 
+from fastwsgi._guard cimport latch_drop, latch_init, latch_take
+
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_t:
         pass
@@ -346,13 +348,19 @@ cdef void drop(Thread *thread) noexcept:
 cdef class Sender:
     """Sends pieces of responses while the application makes the next."""
 
+    def __cinit__(self):
+        latch_init(&self.latch)
+
     def __dealloc__(self):
         self.close()
 
     cdef bint send(self, Relay *relay, int fd, const char *data, size_t size) noexcept:
         cdef bint sleeps = False
         if self.thread == NULL:
-            self.thread = start()
+            latch_take(&self.latch)
+            if self.thread == NULL:
+                self.thread = start()
+            latch_drop(&self.latch)
         if self.thread == NULL or not give(<Thread *>self.thread, relay, fd, data, size, &sleeps):
             return False
         if sleeps:

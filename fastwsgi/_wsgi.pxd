@@ -15,7 +15,7 @@ cdef class StartResponse:
     cdef object iterator
     cdef dict environ                 # for `Caller.on_end`; None where nobody wants it
     cdef StartResponse next           # of those to be used again
-    cdef Caller caller
+    cdef Exchange keeper              # without the GIL: whose guard it stands under, for good
     cdef GuardRef guard               # of the thread that calls the application
     cdef object call_method
     cdef object write_method

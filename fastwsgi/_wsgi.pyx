@@ -48,7 +48,7 @@ cdef class StartResponse:
         after the head was sent, raises that.
         """
         cdef Guard guard
-        guard_enter(&guard, self.caller.owner)
+        guard_enter(&guard, self.keeper.owner)
         try:
             if self.exchange is None:
                 raise ApplicationError("start_response was called after the response was over")
@@ -65,9 +65,9 @@ cdef class StartResponse:
                 raise ApplicationError("the status must be str, not NoneType")
             self.status = status
             self.headers = headers
+            return self.write_method
         finally:
             guard_leave(&guard)
-        return self.write_method
 
     def write(self, data):
         """Send body bytes before the iterable's (PEP 3333, "The write() Callable"). Waits for a slow client."""
@@ -75,7 +75,7 @@ cdef class StartResponse:
         if not isinstance(data, bytes):
             raise ApplicationError(f"write takes bytes, not {type(data).__name__}")
         block = bytes(data)
-        guard_enter(&guard, self.caller.owner)
+        guard_enter(&guard, self.keeper.owner)
         try:
             self.send(block)
         finally:
@@ -281,18 +281,19 @@ cdef class Caller(Dispatcher):
         self.on_error = on_error
 
     cdef StartResponse take(self, Exchange exchange):
-        cdef StartResponse start = self.spare
+        cdef StartResponse start = self.spare  # without the GIL always None
         if start is not None:
             self.spare = start.next
             start.next = None
         if (
-            start is None or FREE_THREADED or Py_REFCNT(<PyObject *>start.call_method) > 1
+            start is None or Py_REFCNT(<PyObject *>start.call_method) > 1
             or Py_REFCNT(<PyObject *>start.write_method) > 1
         ):
             start = StartResponse.__new__(StartResponse)
             start.call_method = start.call
             start.write_method = start.write
-            start.caller = self
+        if FREE_THREADED:
+            start.keeper = exchange
         start.exchange = exchange
         return start
 
@@ -355,7 +356,10 @@ cdef class Caller(Dispatcher):
             except BaseException as error:
                 self.on_error(environ, error)
         exchange.in_app = False
-        start.next, self.spare = self.spare, start
+        if FREE_THREADED:
+            start.call_method = start.write_method = None  # which refer to it
+        else:
+            start.next, self.spare = self.spare, start
         return OVER
 
     cdef int blame(self, Exchange exchange, StartResponse start, error) except -1:

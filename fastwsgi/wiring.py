@@ -6,6 +6,7 @@ Besides `config/` this is the only file that sees the settings.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -24,7 +25,7 @@ from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import LENIENCY, Http1
 from fastwsgi._threads import Threads
 from fastwsgi._wsgi import Caller, FileWrapper, Inline
-from fastwsgi.net.listener import Factory, Listener
+from fastwsgi.net.listener import Complaints
 from fastwsgi.net.peers import Peers
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.observe.access_log import both
@@ -32,6 +33,7 @@ from fastwsgi.observe.error_stream import ErrorStream
 from fastwsgi.observe.logger import Logger
 from fastwsgi.observe.logs import ERROR, Log
 from fastwsgi.observe.reports import Reports
+from fastwsgi.serving import Server
 
 if TYPE_CHECKING:
     from fastwsgi.config.settings import Settings
@@ -51,156 +53,15 @@ OnWornOut = Callable[[], object] | None
 OnDone = Callable[[Exchange], object]
 
 
-class Server:
-    """One worker's server: a reactor, its listeners and their connections.
+def reactors(settings: Settings, cpus: Callable[[], int]) -> int:
+    """How many reactors a worker has: one, and without the GIL, beside threads, one for each of its CPUs.
 
-    `connections` bounds how many connections are open at once.
+    `cpus()` is how many the process may use; its workers share them.
     """
-
-    def __init__(self, reactor: Reactor, connections: int) -> None:
-        self.reactor = reactor
-        self._limit = connections
-        self._listeners: list[Listener] = []
-        self._draining = False
-        self._on_quiet: Callable[[], object] | None = None
-        self.elsewhere: Elsewhere | None = None
-        self._beside: tuple[Server, ...] = ()
-        self._preambles: ProxyProtocol | None = None
-        self._endpoint: Endpoint | None = None
-        self._reports: Reports | None = None
-
-    @property
-    def requests(self) -> int:
-        """Requests dispatched so far."""
-        return self._http.requests
-
-    @property
-    def connections(self) -> int:
-        """Connections open now."""
-        begun: int = self._http.connections
-        return begun if self._preambles is None else begun + len(self._preambles)
-
-    def run(self) -> None:
-        """Serve until `stop`, or until a `drain` is complete."""
-        self.reactor.run()
-        if self._draining:
-            self._finish()
-
-    def announce(self) -> None:
-        """Serve on, but say that the server ends: on every answer, and to whoever asks for its health."""
-        for server in (self, *self._beside):
-            server._http.announce()
-
-    def drain(self, on_quiet: Callable[[], object] | None = None) -> None:
-        """Take what is queued, answer what is under way, then let `run` return. Safe in a signal handler.
-
-        `on_quiet()` is called when nothing is left in the queues of the listening sockets.
-        """
-        self._draining = True
-        self._on_quiet = on_quiet
-        self.reactor.stop()
-
-    def stop(self) -> None:
-        """Let `run` return at once. Safe in a signal handler."""
-        self._draining = False
-        self.reactor.stop()
-
-    def close(self) -> None:
-        """Close the connections and the reactor, but not the listening sockets."""
-        for server in (self, *self._beside):
-            server._close_connections()
-        if self.elsewhere is not None:
-            self.elsewhere.close()
-        if self._reports is not None:
-            self._reports.sweep()
-        self.reactor.close()
-
-    def run_beside(self, server: Server) -> None:
-        """Let `server`, on the same reactor, end with this one."""
-        self._beside += (server,)
-
-    def speak(self, http: Http1) -> None:
-        """Serve connections by `http` from now on."""
-        self._http = http
-        self.reactor.every_second(lambda: http.sweep(self.reactor.moment))
-        self.reactor.every_wake(http.take_returned)
-
-    def report(self, reports: Reports) -> None:
-        """Let `reports` say once a second, and in the end, what it did not say at once."""
-        self._reports = reports
-        self.reactor.every_second(reports.sweep)
-
-    def expect_proxies(self, preambles: ProxyProtocol) -> None:
-        """Let connections of the listeners that follow begin with a PROXY header."""
-        self._preambles = preambles
-
-    def speak_tls(self, endpoint: Endpoint) -> None:
-        """Let connections begin with the handshake of `endpoint`, which keeps its certificates fresh."""
-        self._endpoint = endpoint
-        endpoint.catch_up()
-        self.reactor.every_second(endpoint.check)
-
-    def run_elsewhere(self, dispatcher: Elsewhere) -> None:
-        """Let `dispatcher`, which runs the application in threads or greenlets, see to its bounds."""
-        self.elsewhere = dispatcher
-        self.reactor.before_wait(dispatcher.rouse)
-        self.reactor.every_second(dispatcher.sweep)
-
-    def listen(
-        self, sock: socket.socket, environs: EnvironBuilder, *, shared: bool, backlog: int
-    ) -> None:
-        """Accept from `sock`; see `Listener` for `shared` and `backlog`."""
-        connect = partial(self._connect, environs)
-        factory: Factory = connect
-        if self._preambles is not None:
-            refuse = partial(self._http.refuse, environs)
-            factory = partial(self._preambles.accept, connect, refuse)
-        listener = Listener(sock, self.reactor, factory, shared=shared, backlog=backlog)
-        self._listeners.append(listener)
-
-    def adjust(self) -> None:
-        """Accept, or rest where the worker is full; called when the number of connections has changed."""
-        full = self.connections >= self._limit
-        for listener in self._listeners:
-            if full:
-                listener.pause()
-            else:
-                listener.resume()
-
-    def _connect(
-        self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
-    ) -> None:
-        transport = None if self._endpoint is None else self._endpoint.accept()
-        self._http.connect(environs, fd, address, extra=extra or None, transport=transport)
-        if self.connections >= self._limit:
-            self.adjust()
-
-    def _close_connections(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        if self._preambles is not None:
-            self._preambles.close()
-        self._http.close()
-
-    def _drain_connections(self) -> None:
-        for listener in self._listeners:
-            listener.drain()
-        self._http.drain()
-        if self._preambles is not None:
-            self._preambles.drain()
-
-    def _finish(self) -> None:
-        servers = (self, *self._beside)
-        for server in servers:
-            server._drain_connections()
-        listeners = [listener for server in servers for listener in server._listeners]
-        # Idle connections are let go in a second, and so is the next time that somebody looks.
-        self.reactor.sweep()
-        while self._draining and any(server.connections for server in servers):
-            if self._on_quiet is not None and all(listener.stopped for listener in listeners):
-                self._on_quiet()
-                self._on_quiet = None
-            self.reactor.turn()
+    if settings.execution != "threads" or has_gil():
+        return 1
+    share = math.ceil(cpus() / max(settings.workers, 1))
+    return min(share, settings.threads, settings.worker_connections)
 
 
 def build(
@@ -217,6 +78,7 @@ def build(
     log: Logger | None = None,
     metrics: Metrics | None = None,
     metrics_sockets: Sequence[socket.socket] = (),
+    reactors: int = 1,
 ) -> Server:
     """Return a server for `app` on bound `sockets`; they speak TLS where there is an `endpoint`.
 
@@ -226,17 +88,23 @@ def build(
     what the hooks around requests get, `log` the server's logger; without one errors go to the
     logger `gunicorn.error`. `metrics` counts what happens on `sockets`, and answers on
     `metrics_sockets`, on the reactor's own thread however requests are run. Accepting starts here;
-    nothing is answered before `Server.run` or `Server.reactor.turn`.
+    nothing is answered before `Server.run` or `Server.reactor.turn`. Several `reactors`, no more
+    than connections may be open, share out the connections; the requests of all wait for the same
+    threads. All but the first run in threads that `Server.run` starts.
     """
     clock = clock or Clock()
     head = min(settings.limit_request_head, LARGEST_HEAD)
     if settings.execution == "gevent":
         from fastwsgi.execution.gevent import cooperative_poll, wait_for
 
-        reactor, wait = Reactor(clock, make_poll=cooperative_poll), wait_for
+        make_reactor, wait = partial(Reactor, clock, make_poll=cooperative_poll), wait_for
     else:
-        reactor, wait = Reactor(clock), None
-    server = Server(reactor, settings.worker_connections)
+        make_reactor, wait = partial(Reactor, clock), None
+    share, left = divmod(settings.worker_connections, reactors)
+    servers = [Server(make_reactor(), share + (number < left)) for number in range(reactors)]
+    server, *others = servers
+    for other in others:
+        server.run_abreast(other)
     said = log or logging.getLogger(ERROR)
     reports = Reports(said)
     server.report(reports)
@@ -251,9 +119,16 @@ def build(
     )
     if isinstance(dispatcher, Elsewhere):
         server.run_elsewhere(dispatcher)
+        for each in servers:
+            each.reactor.before_wait(dispatcher.rouse)
+
+    def on_max_requests() -> None:
+        server.say_end()
+        if on_worn_out is not None:
+            on_worn_out()
+
     speaker = partial(
         Http1,
-        reactor=reactor,
         clock=clock,
         wait_for=wait,
         make_socket=socket_of,
@@ -264,7 +139,6 @@ def build(
         limit_request_field_size=min(settings.limit_request_field_size or head, head),
         limit_request_head=head,
         limit_request_body=settings.limit_request_body,
-        body_buffer_size=settings.body_buffer_size,
         open_spool=partial(open_spool, settings.tmp_upload_dir or settings.worker_tmp_dir),
         header_timeout=settings.header_timeout,
         body_timeout=settings.body_timeout,
@@ -273,13 +147,18 @@ def build(
         keepalive=settings.keepalive,
         keepalive_requests=settings.keepalive_requests,
         output_buffer_size=settings.output_buffer_size,
-        on_max_requests=on_worn_out,
+        on_max_requests=on_max_requests,
         trusted_peers=Peers(settings.forwarded_allow_ips),
         leniency=sum(bit for name, bit in LENIENCY.items() if getattr(settings, name)),
     )
     on_done = both(access_log(settings, log), None if hooks is None else hooks.answered)
-    http = speaker(
+    speak = partial(
+        speaker,
         dispatcher=dispatcher,
+        # A body that is streamed takes no more than its application reads.
+        body_memory=BodyMemory(
+            sys.maxsize if settings.request_streaming else settings.body_buffer_size
+        ),
         request_streaming=settings.request_streaming,
         health_path=settings.health_path or "",
         health_log=settings.health_log,
@@ -287,45 +166,68 @@ def build(
         heartbeat=heartbeat,
         on_done=both(on_done, None if metrics is None else metrics.answered),
         on_refusal=both(reports.refusal, None if metrics is None else metrics.refused),
+    )
+    if endpoint is not None:
+        endpoint.catch_up()
+        server.reactor.every_second(endpoint.check)
+    how = {"shared": settings.workers > 1 or reactors > 1, "backlog": settings.backlog}
+    listening = [(sock, Complaints()) for sock in sockets]
+    elder = None
+    for each in servers:
+        http = speak(reactor=each.reactor, on_change=each.adjust, elder=elder)
+        elder = elder or http
+        each.speak(http)
+        if settings.proxy_protocol != "off":
+            each.expect_proxies(preambles(each, settings))
+        if endpoint is not None:
+            each.speak_tls(endpoint)
+        for sock, complaints in listening:
+            each.listen(sock, environ_builder(sock, settings), complaints=complaints, **how)
+    if metrics is not None:
+        page = partial(speaker, dispatcher=Inline(metrics.page, reports.application_error))
+        server.run_beside(tell(server.reactor, page, metrics_sockets, settings, reports))
+    return server
+
+
+def tell(
+    reactor: Reactor,
+    page: Callable[..., Http1],
+    sockets: Sequence[socket.socket],
+    settings: Settings,
+    reports: Reports,
+) -> Server:
+    """Return the server on `reactor` that tells of the metrics."""
+    server = Server(reactor, SCRAPES)
+    http = page(
+        reactor=reactor,
+        body_memory=BodyMemory(settings.body_buffer_size),
+        request_streaming=False,
+        health_path="",
+        health_log=False,
+        max_requests=0,
+        heartbeat=None,
+        on_done=None,
+        on_refusal=reports.refusal,
         on_change=server.adjust,
     )
     server.speak(http)
-    if settings.proxy_protocol != "off":
-        from fastwsgi.net.proxy_protocol import ProxyProtocol
-
-        server.expect_proxies(
-            ProxyProtocol(
-                reactor,
-                settings.proxy_protocol,
-                Peers(settings.proxy_allow_ips),
-                settings.header_timeout,
-                server.adjust,
-            )
-        )
-    if endpoint is not None:
-        server.speak_tls(endpoint)
     for sock in sockets:
-        environs = environ_builder(sock, settings)
+        environs = plain_environ_builder(sock, settings)
         server.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
-    if metrics is not None:
-        beside = Server(reactor, SCRAPES)
-        http = speaker(
-            dispatcher=Inline(metrics.page, reports.application_error),
-            request_streaming=False,
-            health_path="",
-            health_log=False,
-            max_requests=0,
-            heartbeat=None,
-            on_done=None,
-            on_refusal=reports.refusal,
-            on_change=beside.adjust,
-        )
-        beside.speak(http)
-        for sock in metrics_sockets:
-            environs = plain_environ_builder(sock, settings)
-            beside.listen(sock, environs, shared=settings.workers > 1, backlog=settings.backlog)
-        server.run_beside(beside)
     return server
+
+
+def preambles(server: Server, settings: Settings) -> ProxyProtocol:
+    """Return what reads the PROXY headers of one server's connections."""
+    from fastwsgi.net.proxy_protocol import ProxyProtocol
+
+    return ProxyProtocol(
+        server.reactor,
+        settings.proxy_protocol,
+        Peers(settings.proxy_allow_ips),
+        settings.header_timeout,
+        server.adjust,
+    )
 
 
 def socket_of(fd: int) -> socket.socket:

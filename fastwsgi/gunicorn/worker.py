@@ -29,6 +29,7 @@ from typing import Any, Final
 from gunicorn.workers import base
 
 from fastwsgi import wiring
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.config.sections.leniency import Leniency
 from fastwsgi.config.sections.limits import Limits
 from fastwsgi.config.sections.proxying import Proxying
@@ -40,6 +41,7 @@ from fastwsgi.config.sources import environment_settings
 from fastwsgi.errors import ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
 from fastwsgi.process.worker import Watch
+from fastwsgi.serving import Server
 
 SOURCE: Final = "gunicorn"
 QUICK_SECONDS: Final = 1
@@ -60,7 +62,7 @@ TAKEN: Final = (
 class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
     """A worker of gunicorn's that serves with the compiled core; with `threads`, in threads."""
 
-    server: wiring.Server
+    server: Server
     tmp: Any
 
     def __init__(self, *args: Any, **words: Any) -> None:
@@ -90,6 +92,7 @@ class Worker(base.Worker):  # type: ignore[misc]  # gunicorn is not typed
             heartbeat=self.tmp.cell,
             worker=self,
             log=self.log,
+            reactors=wiring.reactors(settings, usable_cpus),
         )
         self.server.reactor.add(self.PIPE[0], Watch(self.obey), select.EPOLLIN)
         self.server.reactor.every_second(self.beat)

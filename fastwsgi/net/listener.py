@@ -26,6 +26,7 @@ import re
 import select
 import socket
 import stat
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -146,13 +147,29 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
+class Complaints:
+    """When listeners last complained that they cannot accept; those of one socket have it in common."""
+
+    def __init__(self) -> None:
+        self._after = 0.0
+        self._lock = threading.Lock()
+
+    def are_due(self, now: float) -> bool:
+        """Whether one is to be logged at `now`, in seconds of the clock."""
+        with self._lock:
+            due = now >= self._after
+            if due:
+                self._after = now + LOG_SECONDS
+        return due
+
+
 class Listener:
     """A bound socket in a reactor; every connection goes to `factory(fd, address)`.
 
     `fd` is a blocking, close-on-exec socket that belongs to the factory once it returned. `shared`
-    says that other processes accept from the same socket; `backlog` bounds what a drain accepts at
-    once. Accepting begins with the construction. The socket itself stays the property of whoever
-    bound it.
+    says that other reactors accept from the same socket; `backlog` bounds what a drain accepts at
+    once. `complaints` are those of the process about this socket. Accepting begins with the
+    construction. The socket itself stays the property of whoever bound it.
     """
 
     def __init__(
@@ -163,6 +180,7 @@ class Listener:
         *,
         shared: bool = False,
         backlog: int = DEFAULT_BACKLOG,
+        complaints: Complaints | None = None,
     ) -> None:
         self.sock = sock
         self.state = State.STOPPED
@@ -179,7 +197,7 @@ class Listener:
         self._spare = -1
         self._may_turn_away = True
         self._log = logging.getLogger("gunicorn.error")
-        self._log_after = 0.0
+        self._complaints = complaints or Complaints()
         sock.setblocking(False)
         self._keep_spare()
         self._start()
@@ -267,9 +285,7 @@ class Listener:
         if error.errno in NO_DESCRIPTOR_LEFT and self._may_turn_away:
             self._may_turn_away = False
             self._turn_one_away()
-        now = self._reactor.clock.monotonic()
-        if now >= self._log_after:
-            self._log_after = now + LOG_SECONDS
+        if self._complaints.are_due(self._reactor.clock.monotonic()):
             self._log.error(
                 "Cannot accept on %s: %s; trying again every second",
                 display(self.sock),

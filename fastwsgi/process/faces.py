@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastwsgi.process.child import Child
     from fastwsgi.process.generation import Generation
     from fastwsgi.process.worker import Worker
-    from fastwsgi.wiring import Server
+    from fastwsgi.serving import Server
 
 
 class ServerFace:

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from fastwsgi import wiring
 from fastwsgi._prctl import signal_when_parent_dies
+from fastwsgi.config.cpus import usable_cpus
 from fastwsgi.config.settings import Settings
 from fastwsgi.errors import AppLoadError, BootError, ConfigError, RequestTimeout
 from fastwsgi.net import reactor as loop
@@ -170,6 +171,7 @@ class Worker(WorkerFace):
             worker=self,
             metrics=self.make_metrics(),
             metrics_sockets=self.metrics_sockets,
+            reactors=wiring.reactors(self.settings, usable_cpus),
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)

@@ -42,3 +42,16 @@ def test_calls_of_the_limit(make_run: MakeRun) -> None:
     if "may not attach" in (reason := run.record.failure("limit", "hello")):
         pytest.skip(reason)
     assert run.record.median("limit", "hello", "calls") == pytest.approx(3, abs=0.05)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_threads_and_reactors_do_not_wait_for_each_other(make_run: MakeRun) -> None:
+    """Who waits for a lock of CPython's without the GIL yields the processor, up to forty times before it sleeps."""
+    words = ("--servers", "fastwsgi-threads", "--workloads", "threads-hello", "--connections", "16")
+    run = make_run("syscalls", *words, "--requests", "200")
+    syscalls.measure(run)
+    if "may not attach" in (reason := run.record.failure("fastwsgi-threads", "threads-hello")):
+        pytest.skip(reason)
+    calls = run.record.median("fastwsgi-threads", "threads-hello", "calls")
+    assert calls is not None
+    assert calls < 6  # two are the request's own

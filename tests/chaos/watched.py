@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SENDING = 2  # descriptors of the sending thread
+SENDING = 2  # descriptors of a sending thread
 
 
 class Watched:
@@ -17,12 +17,15 @@ class Watched:
         self._folder = Path(f"/proc/{pid}")
 
     def descriptors(self) -> int:
-        """Without those of the sending thread, which comes with the first pieces that follow each other."""
-        return len(os.listdir(self._folder / "fd")) - SENDING * self._has_sender()
+        """Without those of sending threads, which come with the first pieces that follow each other.
 
-    def _has_sender(self) -> bool:
+        Each reactor has its own.
+        """
+        return len(os.listdir(self._folder / "fd")) - SENDING * self._senders()
+
+    def _senders(self) -> int:
         names = [(task / "comm").read_text() for task in (self._folder / "task").iterdir()]
-        return "fastwsgi-send\n" in names
+        return names.count("fastwsgi-send\n")
 
     def epolls(self) -> int:
         """How many epoll descriptors it has."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fastwsgi._body import BodyMemory
 from fastwsgi._clock import Clock
 from fastwsgi._http1 import STATES, TRANSITIONS, Connection, Http1
 from fastwsgi._wsgi import Inline
@@ -43,7 +44,7 @@ class Walk:
             limit_request_field_size=8190,
             limit_request_head=65536,
             limit_request_body=0,
-            body_buffer_size=65536,
+            body_memory=BodyMemory(65536),
             open_spool=lambda: open_spool(None),
             header_timeout=10,
             body_timeout=30,

@@ -22,7 +22,8 @@ from fastwsgi._clock import Clock
 from fastwsgi.net.listener import bind
 from fastwsgi.net.tls import Endpoint
 from fastwsgi.observe.logger import Logger
-from fastwsgi.wiring import Server, build
+from fastwsgi.serving import Server
+from fastwsgi.wiring import build
 from tests.support.certificates import TlsSocket, client_context, make_endpoint
 from tests.support.responses import Ending, Response, ResponseReader, read_responses
 from tests.support.settings import make_settings
