@@ -1,7 +1,8 @@
 """User-space instructions per request, counted by callgrind: the figure that noise cannot touch.
 
 The server runs under valgrind and one keep-alive connection asks one request after another, or
-several ask at once and wait for all the answers. What is counted is everything, the application and
+several ask at once and wait for all the answers; where a workload wants a connection for each request,
+they are made anew. What is counted is everything, the application and
 all threads included, the kernel excluded. The application's route /mark calls getsid, at which
 callgrind writes the counts so far and begins anew. Between two marks there are few requests or many;
 the difference of such windows has no mark in it. Of several windows the middle one is taken, as what
@@ -20,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import probe
 from bench.probe import ProbeError, read_answers
 from bench.programs import Programs
 from bench.running import Running, free_port
@@ -53,26 +55,59 @@ class Figure:
     """The most expensive functions themselves, callees excluded, a line each."""
 
 
-def ask(clients: Sequence[socket.socket], workload: Workload, requests: int) -> int:
+def ask(clients: list[socket.socket], workload: Workload, requests: int) -> int:
     """Asks `requests` or a few more, on all connections at once; returns how many.
 
-    Raises ProbeError when an answer is wrong or a connection ends.
+    Where the workload wants a connection for each, `clients` are others afterwards. Raises ProbeError
+    when an answer is wrong or a connection ends, OSError where there is none to be had.
     """
     payloads, asked = workload.payloads, 0
     while asked < requests:
-        for client in clients:
-            client.sendall(payloads[asked // workload.depth % len(payloads)])
+        for place, client in enumerate(clients):
+            if workload.closes:
+                clients[place] = replaced(client, workload)
+            clients[place].sendall(payloads[asked // workload.depth % len(payloads)])
             asked += workload.depth
-        if not all(read_answers(client, workload) for client in clients):
+        kept = [read_answers(client, workload) for client in clients]
+        if not (workload.closes or all(kept)):
             raise ProbeError("does not keep the connection")
     return asked
 
 
-def connect(port: int, connections: int, stack: ExitStack) -> list[socket.socket]:
-    address = ("127.0.0.1", port)
-    return [
-        stack.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(connections)
-    ]
+def connect(port: int, workload: Workload) -> socket.socket:
+    """A connection to a server that valgrind slows."""
+    client = probe.connect(port, workload)
+    client.settimeout(PATIENCE)
+    return client
+
+
+def replaced(client: socket.socket, workload: Workload) -> socket.socket:
+    """Another connection to the same server, in place of `client`."""
+    port: int = client.getpeername()[1]
+    client.close()
+    return connect(port, workload)
+
+
+def clients_of(
+    port: int, workload: Workload, connections: int, stack: ExitStack
+) -> list[socket.socket]:
+    """So many connections; those that the list has in the end are closed with `stack`."""
+    clients: list[socket.socket] = []
+
+    def close() -> None:
+        for client in clients:
+            client.close()
+
+    stack.callback(close)
+    clients += (connect(port, workload) for _ in range(connections))
+    return clients
+
+
+def mark(clients: list[socket.socket], workload: Workload) -> None:
+    """Has a new count begin, by one of the connections where they stay: another would be counted, too."""
+    if workload.closes:
+        clients[0] = replaced(clients[0], workload)
+    ask(clients[:1], MARK, 1)
 
 
 def dumps(folder: Path) -> list[tuple[int, Path]]:
@@ -138,12 +173,12 @@ def count(
         with Running(server.name, command, port, environment=FIXED, patience=PATIENCE):
             for workload in chosen:
                 with ExitStack() as stack:
-                    clients = connect(port, connections, stack)
+                    clients = clients_of(port, workload, connections, stack)
                     ask(clients, workload, WARM_UP * connections)
-                    ask(clients[:1], MARK, 1)
+                    mark(clients, workload)
                     for number in (few, many) * WINDOWS:
                         ask(clients, workload, number)
-                        ask(clients[:1], MARK, 1)
+                        mark(clients, workload)
         written = dumps(folder)
         each = 1 + 2 * WINDOWS
         if len(written) != each * len(chosen):

@@ -19,8 +19,7 @@ from bench.tables import Chart, Table
 ABOUT = "instructions per request (callgrind), and the budget that the tests hold"
 OURS = "fastwsgi"
 GATED = ["hello", "browser"]
-# Those that run /mark for a client without TLS.
-NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only)  # those that run /mark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import servers, workloads
-from bench.callgrind import ask, connect
+from bench.callgrind import ask, clients_of
 from bench.charts import least_first
 from bench.record import Record
 from bench.run import Run, add_servers, chosen_servers, count
@@ -28,7 +28,6 @@ from bench.workloads import Workload
 ABOUT = "system calls per request (strace)"
 WARM_UP = 50  # requests of each connection before the count
 PATIENCE = 15.0  # seconds that strace may take to let go
-NAMES = tuple(server.name for server in servers.TABLE if server.model != "tls")
 COUNTED = re.compile(
     r"^ *[\d.]+ +[\d.]+ +\d+ +(?P<calls>\d+) +(?:\d+ +)?(?P<name>\w+)$", re.MULTILINE
 )
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connections", type=count, default=1, metavar="N", help="that ask at the same time (1)"
     )
-    add_servers(parser, NAMES, [s.name for s in servers.TABLE if s.model == "inline"])
+    add_servers(parser, servers.NAMES, [s.name for s in servers.TABLE if s.model == "inline"])
 
 
 def measure(run: Run) -> None:
@@ -72,7 +71,7 @@ def count_calls(run: Run, server: Server, workload: Workload) -> dict[str, float
     """Calls per request by name. Raises ServerError without strace, ProbeError and others."""
     with run.start(server) as running, ExitStack() as stack:
         connections = run.options.connections
-        clients = connect(running.port, connections, stack)
+        clients = clients_of(running.port, workload, connections, stack)
         ask(clients, workload, WARM_UP * connections)
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             out = Path(folder, "calls")
