@@ -32,9 +32,11 @@ cdef class Poller:
     cdef int64_t period               # from one to the next
     cdef int64_t swept                # all that was ready then has been handled
     cdef int found                    # entries of `ready` in use
+    cdef public bint asked            # somebody has something for behind the batch
     cdef int taken                    # of them, by the iteration
     cdef sem_t *bell                  # rung when the next wait has let the GIL go; or NULL
     cdef epoll_event ready[MOST_EVENTS]
 
+    cdef bint sweep_due(self) noexcept
     # How long to wait at most, in milliseconds, for a caller who has `timeout` seconds, or None for no such bound.
     cdef int64_t patience_ms(self, object timeout) except -1

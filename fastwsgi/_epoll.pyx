@@ -100,8 +100,15 @@ cdef class Poller:
             left = min(left, <int64_t>ceil(min(<double>timeout, 1e9) * 1000))
         return max(left, 0)
 
+    def is_due(self):
+        """Whether anything is, now that what was ready has been handled: `asked`, or a sweep."""
+        return self.asked or self.sweep_due()
+
     def is_sweep_due(self):
         """Whether a sweep is due, now that what was ready has been handled."""
+        return self.sweep_due()
+
+    cdef bint sweep_due(self) noexcept:
         cdef int64_t now = self.clock.now()
         if now < self.due:
             return False

@@ -15,6 +15,7 @@ from fastwsgi._writer cimport HeadWriter, Output
 
 cdef enum:
     LAST_LIMIT = 4096                 # longer heads are parsed anew each time
+    DRAIN_MS = 1000                   # for a client whose next request may be on its way
 
 
 cdef enum State:
@@ -34,6 +35,13 @@ cdef enum Framing:
     BY_LENGTH
     BY_CHUNKS
     BY_CLOSE
+
+
+# What the reactor looks for on the socket.
+cdef enum Watch:
+    UNWATCHED = 0                     # it has not heard of it
+    FOR_INPUT
+    FOR_OUTPUT
 
 
 cdef class Http1:
@@ -72,7 +80,7 @@ cdef class Http1:
     # What others want to hear; None where nobody does.
     cdef object on_done               # (exchange): after each response
     cdef object on_refusal            # (remote_addr, Refusal): a request was refused
-    cdef object on_change             # (): the number of connections went down
+    cdef public object on_change      # (): a connection has ended; set by who waits for that
     cdef object on_max_requests       # (): the worker has answered what it should
     cdef int64_t max_requests         # 0: no end
     cdef Http1 elder                  # of the worker's first reactor; None: this is
@@ -83,11 +91,8 @@ cdef class Http1:
     cdef readonly bint draining       # every answer announces the end of its connection
     cdef readonly bint leaving        # the whole server ends: what asks for its health is told so
     cdef object trusted_peers         # a container of addresses
-    cdef object last_addr             # the address of the last client
-    cdef bint last_trusted
     cdef void *first                  # Connection: head of the list of open ones
 
-    cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport)
     cdef int64_t count(self) noexcept
     cdef HeadWriter take_writer(self)
 
@@ -111,7 +116,7 @@ cdef class Connection(Exchange):
     cdef Flag resets                  # the connection, when it is closed: the response is not complete
     cdef Flag gone                    # nothing can be sent any more
     cdef Flag nonblocking             # the socket itself, for sendfile
-    cdef Flag watches_output          # and no input; else the other way round
+    cdef uint8_t watched              # a Watch
     cdef int64_t deadline             # milliseconds; 0: none
     # input
     cdef char *input                  # bytes not parsed yet, own copy; NULL when there are none
@@ -126,6 +131,7 @@ cdef class Connection(Exchange):
     cdef list pending                 # Segments the socket did not take; None when there are none
 
     cdef int enter(self, State state) except -1
+    cdef int arrive(self) except -1
     cdef int read(self, uint32_t events) except -1
     cdef int read_nothing(self, ssize_t n) except -1
     cdef char *make_room(self, size_t *room) except NULL
@@ -173,6 +179,9 @@ cdef class Connection(Exchange):
     cdef int recall(self) except -1
     cdef int settle(self) except -1
     cdef int push(self, object owner, const char *body, size_t size) except -1
+    cdef int push_with(self, object owner, const char *body, size_t size, int flags) except -1
+    cdef bint ends(self) noexcept
+    cdef int say_end(self) except -1
     cdef int queue(self, object owner, const char *data, int fd, int64_t offset, int64_t length) except -1
     cdef int queue_rest(self, bytes rest) except -1
     cdef int send_pending(self) except -1
@@ -181,7 +190,7 @@ cdef class Connection(Exchange):
     cdef int seal(self) except -1
     cdef int queue_sealed(self, bytes data) except -1
     cdef int say_goodbye(self) except -1
-    cdef int watch(self, bint output) except -1
+    cdef int watch(self, Watch wanted) except -1
     cdef int rewatch(self) except -1
     cdef int end_of_input(self) except -1
     cdef int linger(self) except -1

@@ -3,9 +3,7 @@ from typing import Any, BinaryIO, final
 
 from fastwsgi._body import BodyMemory
 from fastwsgi._clock import Clock
-from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Dispatcher, Exchange
-from fastwsgi._tls import Transport
 from fastwsgi.errors import REASONS as REASONS
 from fastwsgi.errors import REFUSALS as REFUSALS
 from fastwsgi.errors import Refusal
@@ -20,6 +18,7 @@ class Http1:
     connections: int
     draining: bool
     leaving: bool
+    on_change: Callable[[], object] | None
     def __init__(
         self,
         *,
@@ -50,22 +49,11 @@ class Http1:
         heartbeat: memoryview[Any] | None,
         on_done: Callable[[Exchange], object] | None,
         on_refusal: Callable[[str, Refusal], object] | None,
-        on_change: Callable[[], object] | None,
         on_max_requests: Callable[[], object] | None,
         trusted_peers: Container[str],
         leniency: int,
         elder: Http1 | None = None,
     ) -> None: ...
-    def connect(
-        self,
-        environs: EnvironBuilder,
-        fd: int,
-        address: Any,
-        *,
-        extra: dict[str, Any] | None = None,
-        transport: Transport | None = None,
-    ) -> Connection: ...
-    def refuse(self, environs: EnvironBuilder, fd: int, address: Any, verdict: int) -> None: ...
     def take_returned(self) -> None: ...
     def sweep(self, moment: float) -> None: ...
     def say_end(self) -> None: ...

@@ -1,10 +1,11 @@
 """The HTTP/1.x connection cycle: one `Connection` is one client and, one after the other, its exchanges.
 
-How it works: the reactor calls `on_event`. Bytes are received into the worker's one scratch buffer and parsed there;
-only what is left of an incomplete request is copied into a buffer of the connection's own. Answers gather in the buffer
-of a HeadWriter that the connection borrows and leave by a single send when the input is used up, so pipelined requests
-share it. What the socket does not take becomes `pending`, and only then is EPOLLOUT watched (and EPOLLIN not, so that a
-client that does not read cannot make the server read).
+How it works: what comes with a connection is taken there and then (`arrive`); for whatever else has to be waited, the
+reactor watches the socket and calls `on_event`. Bytes are received into the worker's one scratch buffer and parsed
+there; only what is left of an incomplete request is copied into a buffer of the connection's own. Answers gather in
+the buffer of a HeadWriter that the connection borrows and leave by a single send when the input is used up, so
+pipelined requests share it. What the socket does not take becomes `pending`, and only then is EPOLLOUT watched (and
+EPOLLIN not, so that a client that does not read cannot make the server read).
 
 A dispatcher may have the exchange run elsewhere, in a thread or greenlet. Until that hands it back the connection is
 RUNNING and all but its own: the reactor notes what events it misses and does nothing else. Handing back costs the
@@ -46,13 +47,12 @@ from libc.string cimport memcmp, memcpy, memmove
 
 from fastwsgi._body cimport BodyMemory, RequestBody
 from fastwsgi._clock cimport Clock, precise
-from fastwsgi._environ cimport EnvironBuilder
 from fastwsgi._exchange cimport (
     Dispatcher, Exchange, GO_ON, GONE, OpenFile, OVER, SUSPENDED, WAIT, put_last, take_all,
 )
 from fastwsgi._guard cimport (
-    AWAY, FREE_THREADED, Guard, add_at_once, come_home, guard_enter, guard_leave, guard_ref, latch_drop, latch_init,
-    latch_take, note_while_away, owner_of,
+    AWAY, FREE_THREADED, add_at_once, come_home, guard_enter, guard_leave, latch_drop, latch_init, latch_take,
+    note_while_away,
 )
 from fastwsgi._parser cimport (
     ANY_METHOD, ANY_VERSION, ASKS_UPGRADE, BODY_TIMEOUT, BODY_TOO_LARGE, CASEFOLD_METHOD, ChunkDecoder, DATA, DONE,
@@ -63,8 +63,8 @@ from fastwsgi._parser cimport (
 from fastwsgi._segment cimport Segment, new_segment, send_all, set_nonblocking
 from fastwsgi._sender cimport HERE, Relay, Sender, empty
 from fastwsgi._sockets cimport (
-    EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_DONTWAIT, MSG_NOSIGNAL, POLLIN, POLLOUT, SHUT_WR,
-    SOL_SOCKET, SO_LINGER, close_fd, linger_option, poll, pollfd, recv, send, setsockopt, shutdown,
+    EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, POLLIN, POLLOUT,
+    SHUT_WR, SOL_SOCKET, SO_LINGER, close_fd, linger_option, poll, pollfd, recv, send, setsockopt, shutdown,
 )
 from fastwsgi._tls cimport RECORD, Transport
 from fastwsgi._writer cimport HeadWriter, Output, ResponseHead, append, prepend, put_chunk_size, put_length
@@ -79,7 +79,6 @@ cdef enum:
     LINGER_BYTES = 65536
     LINGER_MS = 2000
     BURST_MS = 4                      # pieces of a generator within it follow each other
-    DRAIN_MS = 1000                   # for a client whose next request may be on its way
     RATE_GRACE_MS = 10000             # before a body's rate counts
     WAIT_MS = 500                     # after which a thread that waits for its client looks whether it still should
     TURN_COST = 4096                  # bytes a send counts for at least, so that small blocks end a turn, too
@@ -88,8 +87,8 @@ cdef enum:
 # What is watched for. Edge-triggered: the kernel need not look at the socket again after each event (a twentieth of
 # what a request costs). So input is received until a buffer is not filled; where its end was announced, until it
 # shows.
-cdef uint32_t INPUT = EPOLLIN | EPOLLRDHUP | EPOLLET
-cdef uint32_t OUTPUT = EPOLLOUT | EPOLLET
+cdef uint32_t MASKS[3]
+MASKS[:] = [0, EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLOUT | EPOLLET]  # by Watch
 cdef uint32_t END = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 STATES = ("IDLE", "READING_HEAD", "READING_BODY", "RUNNING", "WRITING", "LINGERING", "CLOSED")
@@ -131,7 +130,7 @@ cdef class Http1:
     Times are in seconds, sizes in bytes; a limit of 0 means none where the setting says so. `make_socket(fd)` returns
     a socket object that owns the descriptor, for `gunicorn.socket`. `wait_for(fd, events,
     milliseconds)` blocks what runs elsewhere until the socket is ready, as poll(2) does where it is None, and returns
-    whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)`, `on_change()` and `on_max_requests()` may be
+    whether it is. `on_done(exchange)`, `on_refusal(remote_addr, refusal)` and `on_max_requests()` may be
     None. `trusted_peers` has the addresses, as accept returns them, of proxies that may say where a request comes from;
     `leniency` is the sum of what `LENIENCY` has. Where a worker has several reactors, `elder` is what the first of them
     has: `max_requests` is of all together.
@@ -148,8 +147,8 @@ cdef class Http1:
         int limit_request_head, int64_t limit_request_body, BodyMemory body_memory not None, open_spool,
         double header_timeout, double body_timeout, int64_t body_min_rate, bint request_streaming,
         str health_path, bint health_log, double send_timeout, double keepalive, int64_t keepalive_requests,
-        int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_change,
-        on_max_requests, trusted_peers, int leniency, Http1 elder=None,
+        int64_t output_buffer_size, int64_t max_requests, heartbeat, on_done, on_refusal, on_max_requests,
+        trusted_peers, int leniency, Http1 elder=None,
     ):
         self.reactor = reactor
         self.elder = elder
@@ -191,64 +190,12 @@ cdef class Http1:
                 raise ValueError("a heartbeat is one double")
         self.on_done = on_done
         self.on_refusal = on_refusal
-        self.on_change = on_change
         self.on_max_requests = on_max_requests
 
     def __dealloc__(self):
         PyBuffer_Release(&self.heartbeat)
         free(self.scratch)
         free(self.head.fields)
-
-    def connect(self, EnvironBuilder environs not None, int fd, address, *, dict extra=None, Transport transport=None):
-        """Take over an accepted socket and watch it. Returns the Connection.
-
-        `address` is the peer's, as accept returned it. `extra` is put into every environ of the connection, over what
-        stands there for all; where it has a REMOTE_ADDR, that is the client's address, for the logs too. With a
-        `transport` it is TLS from the first byte; the handshake is part of the time for the first head.
-        """
-        return self.take_over(environs, fd, address, extra, transport)
-
-    cdef Connection take_over(self, EnvironBuilder environs, int fd, object address, dict extra, Transport transport):
-        cdef Connection connection = Connection.__new__(Connection)
-        connection.http = self
-        connection.owner = owner_of(NULL if self.dispatcher.is_one_thread else <PyObject *>connection)
-        connection.guard = guard_ref(&self.guard)
-        connection.environs = environs
-        connection.fd = fd
-        connection.extra = extra
-        connection.tls = transport
-        connection.keeps_alive = True  # where a handshake waits for its client to read
-        if type(address) is tuple:
-            if self.last_addr != address[0]:  # behind a proxy all have one, and share it
-                self.last_addr = address[0]
-                self.last_trusted = address[0] in self.trusted_peers
-            connection.remote_addr, connection.remote_port = self.last_addr, str(address[1])
-            connection.trusted = self.last_trusted
-        else:  # a client on a unix socket has no address, and is trusted as by gunicorn
-            connection.remote_addr = ""
-            connection.trusted = True
-        if extra is not None:
-            connection.remote_addr = extra.get("REMOTE_ADDR", connection.remote_addr)
-        connection.peer_addr = connection.remote_addr
-        connection.deadline = self.clock.now() + self.head_timeout
-        self.reactor.add(fd, connection, INPUT)
-        connection.behind = self.first
-        if self.first != NULL:
-            (<Connection>self.first).before = <void *>connection
-        self.first = <void *>connection
-        self.connections += 1
-        return connection
-
-    def refuse(self, EnvironBuilder environs not None, int fd, address, int verdict):
-        """Take over an accepted socket only to answer what came before its first request: a Verdict."""
-        cdef Connection connection = self.take_over(environs, fd, address, None, None)
-        cdef Guard guard
-        guard_enter(&guard, connection.owner)
-        try:
-            connection.refuse(verdict)
-            connection.settle()
-        finally:
-            guard_leave(&guard)
 
     cdef HeadWriter take_writer(self):
         latch_take(&self.latch)
@@ -393,6 +340,12 @@ cdef class Connection(Exchange):
             guard_leave(&self.http.guard)
 
     # -- input ---------------------------------------------------------------------------------------------------------
+
+    # Most clients send as soon as they are connected. What came by now is answered before the reactor hears of the
+    # socket, which it need not where the connection is not to stay.
+    cdef int arrive(self) except -1:
+        self.read(EPOLLIN)
+        return self.watch(FOR_INPUT) if self.state <= READING_BODY else 0
 
     cdef int read(self, uint32_t events) except -1:
         cdef size_t room = 0
@@ -866,7 +819,7 @@ cdef class Connection(Exchange):
         if self.http.on_done is not None:
             self.started = precise()
         if self.http.dispatcher.is_elsewhere:
-            self.watch(False)  # an answer before this one may have waited for its client
+            self.watch(FOR_INPUT)  # an answer before this one may have waited for its client
             self.push(None, NULL, 0)  # and what is gathered need not wait for this one
         progress = self.http.dispatcher.dispatch(self)
         if progress == SUSPENDED:
@@ -1156,17 +1109,18 @@ cdef class Connection(Exchange):
 
     # -- output --------------------------------------------------------------------------------------------------------
 
-    # After every event: send, then wait for what has to be waited for.
+    # After every event: send, then wait for what has to be waited for. The end of the stream is said at once behind the
+    # last answer, and leaves with it in one segment.
     cdef int settle(self) except -1:
         while self.state != CLOSED and self.state != RUNNING:
-            if self.push(None, NULL, 0) == GONE:
+            if self.push_with(None, NULL, 0, MSG_MORE if self.ends() else 0) == GONE:
                 return self.lose()
             if self.pending is not None or (self.state == WRITING and self.task is not None):
                 if self.state != WRITING:
                     self.enter(WRITING)
-                if not self.watches_output:
+                if self.watched != FOR_OUTPUT:
                     self.deadline = self.http.clock.now() + self.http.send_timeout
-                    return self.watch(True)
+                    return self.watch(FOR_OUTPUT)
                 # The turn may have ended before the socket was full; then no edge would come.
                 return self.rewatch() if self.turn >= self.http.high_water else 0
             if self.state == IDLE and self.input_length:
@@ -1175,9 +1129,9 @@ cdef class Connection(Exchange):
             if self.state != WRITING:
                 if self.state == IDLE and self.answered:
                     self.idle()
-                return self.watch(False)
-            if not self.keeps_alive and self.body is None:
-                return self.linger() if self.lingers and not self.resets else self.close()
+                return 0 if self.watched == FOR_INPUT else self.watch(FOR_INPUT)
+            if self.ends():
+                return self.say_end()
             if self.body is None:
                 self.enter(IDLE)
             else:  # its time begins anew: while answers waited for the client, nothing was read
@@ -1198,6 +1152,9 @@ cdef class Connection(Exchange):
     # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`, where that is a chunk with its end.
     # What the socket does not take becomes pending, behind what is pending already. Returns a Flow.
     cdef int push(self, object owner, const char *body, size_t size) except -1:
+        return self.push_with(owner, body, size, 0)
+
+    cdef int push_with(self, object owner, const char *body, size_t size, int flags) except -1:
         cdef Output *out
         cdef size_t end = 2 if size and self.framing == BY_CHUNKS else 0
         cdef size_t sent = 0
@@ -1214,7 +1171,7 @@ cdef class Connection(Exchange):
         if self.writer.relay.stage != HERE:
             self.recall()
         if self.pending is None:
-            n = send_all(self.fd, out.data, out.length, body, size, CHUNK_END, end)
+            n = send_all(self.fd, out.data, out.length, body, size, CHUNK_END, end, flags)
             if n < 0:
                 if n != -EAGAIN and n != -EINTR:
                     self.gone = True
@@ -1358,6 +1315,8 @@ cdef class Connection(Exchange):
                 left -= size - segment.left
                 tls.seal(piece)
                 parts.append(tls.take())
+            if self.pending is None and self.ends() and not self.resets:
+                tls.end()  # leaves with the last answer
         except OSError:
             flow = GONE
         finally:
@@ -1382,15 +1341,19 @@ cdef class Connection(Exchange):
         self.pending.insert(place, segment)
         return 0
 
-    cdef int watch(self, bint output) except -1:
-        if self.watches_output == output:
+    cdef int watch(self, Watch wanted) except -1:
+        if self.watched == wanted:
             return 0
-        self.watches_output = output
+        if self.watched == UNWATCHED:
+            self.http.reactor.add(self.fd, self, MASKS[<int>wanted])
+            self.watched = wanted
+            return 0
+        self.watched = wanted
         return self.rewatch()
 
     # Have the kernel look at the socket anew: what is ready now is an event again.
     cdef int rewatch(self) except -1:
-        self.http.reactor.modify(self.fd, OUTPUT if self.watches_output else INPUT)
+        self.http.reactor.modify(self.fd, MASKS[<int>self.watched])
         return 0
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -1404,19 +1367,29 @@ cdef class Connection(Exchange):
             return 0
         tls.end()
         notice = tls.take()
-        send(self.fd, PyBytes_AS_STRING(notice), <size_t>PyBytes_GET_SIZE(notice), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if notice:
+            send(self.fd, PyBytes_AS_STRING(notice), <size_t>PyBytes_GET_SIZE(notice), MSG_DONTWAIT | MSG_NOSIGNAL)
         return 0
 
-    cdef int linger(self) except -1:
+    # The last answer is complete, or as complete as it will be, and nothing is read any more.
+    cdef bint ends(self) noexcept:
+        return self.state == WRITING and self.task is None and not self.keeps_alive and self.body is None
+
+    cdef int say_end(self) except -1:
+        if self.resets:
+            return self.close()
         if self.tls is not None:
             self.say_goodbye()
-        shutdown(self.fd, SHUT_WR)
+        shutdown(self.fd, SHUT_WR)  # before a close that might find input that came too late, and so send a reset
+        return self.linger() if self.lingers else self.close()
+
+    cdef int linger(self) except -1:
         self.enter(LINGERING)
         self.forget_input()
         self.left = LINGER_BYTES
         self.deadline = self.http.clock.now() + LINGER_MS
-        self.watch(False)
-        return self.discard_input()
+        self.discard_input()
+        return self.watch(FOR_INPUT) if self.state == LINGERING else 0
 
     cdef int discard_input(self) except -1:
         cdef ssize_t n = 1
@@ -1481,7 +1454,8 @@ cdef class Connection(Exchange):
             http.first = self.behind
         if self.behind != NULL:
             (<Connection>self.behind).before = self.before
-        http.reactor.remove(self.fd)
+        if self.watched != UNWATCHED:
+            http.reactor.remove(self.fd)
         close_fd(self.fd)
         self.fd = -1
         self.gone = True

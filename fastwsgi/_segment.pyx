@@ -21,16 +21,16 @@ cdef extern from *:
 
     #define FASTWSGI_OR_ERRNO(n, call) ((n) = (call)) < 0 ? -errno : (n)
 
-    static inline ssize_t fastwsgi_send(int fd, const void *data, size_t size)
+    static inline ssize_t fastwsgi_send(int fd, const void *data, size_t size, int flags)
     {
         ssize_t n;
-        return FASTWSGI_OR_ERRNO(n, send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+        return FASTWSGI_OR_ERRNO(n, send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL | flags));
     }
 
-    static inline ssize_t fastwsgi_sendmsg(int fd, const struct msghdr *message)
+    static inline ssize_t fastwsgi_sendmsg(int fd, const struct msghdr *message, int flags)
     {
         ssize_t n;
-        return FASTWSGI_OR_ERRNO(n, sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL));
+        return FASTWSGI_OR_ERRNO(n, sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL | flags));
     }
 
     static inline ssize_t fastwsgi_sendfile(int fd, int source, off_t *offset, size_t count)
@@ -47,8 +47,8 @@ cdef extern from *:
         size_t msg_iovlen
     const unsigned long FIONBIO
     int ioctl(int fd, unsigned long request, ...) nogil
-    ssize_t send "fastwsgi_send"(int fd, const void *data, size_t size) noexcept nogil
-    ssize_t sendmsg "fastwsgi_sendmsg"(int fd, const msghdr *message) noexcept nogil
+    ssize_t send "fastwsgi_send"(int fd, const void *data, size_t size, int flags) noexcept nogil
+    ssize_t sendmsg "fastwsgi_sendmsg"(int fd, const msghdr *message, int flags) noexcept nogil
     ssize_t sendfile "fastwsgi_sendfile"(int fd, int source, off_t *offset, size_t count) noexcept nogil
 
 cdef extern from "<unistd.h>" nogil:
@@ -64,7 +64,7 @@ cdef class Segment:
         if self.data == NULL:
             n = sendfile(fd, self.fd, &self.offset, <size_t>min(self.left, most))
         else:
-            n = send(fd, self.data, <size_t>self.left)
+            n = send(fd, self.data, <size_t>self.left, 0)
             if n > 0:
                 self.data += n
         if n > 0:
@@ -100,17 +100,18 @@ cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset,
 
 cdef ssize_t send_all(
     int fd, const char *gathered, size_t length, const char *block, size_t size, const char *end, size_t end_size,
+    int flags,
 ) noexcept nogil:
     cdef iovec parts[3]
     cdef msghdr message
     if size == 0:
-        return send(fd, gathered, length)
+        return send(fd, gathered, length, flags)
     parts[0].iov_base, parts[0].iov_len = <void *>gathered, length
     parts[1].iov_base, parts[1].iov_len = <void *>block, size
     parts[2].iov_base, parts[2].iov_len = <void *>end, end_size
     memset(&message, 0, sizeof(message))
     message.msg_iov, message.msg_iovlen = parts, 3 if end_size else 2
-    return sendmsg(fd, &message)
+    return sendmsg(fd, &message, flags)
 
 
 cdef void set_nonblocking(int fd) noexcept nogil:

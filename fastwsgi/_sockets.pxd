@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 
 cdef extern from "<sys/socket.h>" nogil:
     const int MSG_DONTWAIT
+    const int MSG_MORE
     const int MSG_NOSIGNAL
     const int SHUT_WR
     const int SOL_SOCKET

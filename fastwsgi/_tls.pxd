@@ -14,6 +14,7 @@ cdef class Transport:
     cdef object outgoing              # ssl.MemoryBIO: encrypted, not sent yet
     cdef PyThread_type_lock lock      # no two threads may be in OpenSSL with one session
     cdef bint ended                   # the client sent close_notify
+    cdef bint said_end                # `end` was called
     cdef bint described               # `describe` was called
 
     # Every other call is made between these two.
@@ -27,7 +28,7 @@ cdef class Transport:
     cdef int seal(self, object piece) except -1
     # What is to be sent: of `seal`, or of the protocol's own; b"" for nothing.
     cdef bytes take(self)
-    # Say that nothing will follow.
+    # Say that nothing will follow; once. `take` has it.
     cdef int end(self) except -1
     # What of the session belongs into the environs, with the items of `extra` (a dict or None).
     cdef dict describe(self, dict extra)

@@ -93,6 +93,9 @@ cdef class Transport:
         return self.outgoing.read()
 
     cdef int end(self) except -1:
+        if self.said_end:
+            return 0
+        self.said_end = True
         try:
             self.session.unwrap()
         except OSError:  # the client's own is not waited for; or the handshake is not over

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastwsgi._elsewhere import Elsewhere
+from fastwsgi._entrance import Entrance
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._http1 import Http1
 from fastwsgi.net.listener import Factory, Listener
@@ -149,30 +150,37 @@ class Server:
 
     def listen(self, sock: socket.socket, environs: EnvironBuilder, **how: Any) -> None:
         """Accept from `sock`; see `Listener` for `how`."""
-        connect = partial(self._connect, environs)
-        factory: Factory = connect
+        entrance = Entrance(self._http, environs, self._endpoint, self._limit, self.adjust)
+        factory: Factory = entrance.admit
         if self._preambles is not None:
-            refuse = partial(self._http.refuse, environs)
-            factory = partial(self._preambles.accept, connect, refuse)
-        listener = Listener(sock, self.reactor, factory, **how)
-        self._listeners.append(listener)
+            factory = partial(self._preambles.accept, entrance.connect, entrance.refuse)
+        self._listeners.append(
+            Listener(
+                sock,
+                self.reactor,
+                factory,
+                on_starved=self._await_end,
+                greet=entrance.greet,
+                **how,
+            )
+        )
 
     def adjust(self) -> None:
-        """Accept, or rest where the worker is full; called when the number of connections has changed."""
+        """Accept, or rest where the worker is full; called when the number of connections has changed.
+
+        Where all listeners accept, a connection that ends changes nothing.
+        """
         full = self._open >= self._limit
+        self._await_end(full)
         for listener in self._listeners:
             if full:
                 listener.pause()
             else:
                 listener.resume()
 
-    def _connect(
-        self, environs: EnvironBuilder, fd: int, address: Any, extra: dict[str, Any] | None = None
-    ) -> None:
-        transport = None if self._endpoint is None else self._endpoint.accept()
-        self._http.connect(environs, fd, address, extra=extra or None, transport=transport)
-        if self._open >= self._limit:
-            self.adjust()
+    def _await_end(self, wanted: bool = True) -> None:
+        """Have `adjust` called when a connection ends; while draining it is called after each turn."""
+        self._http.on_change = self.adjust if wanted and not self._draining else None
 
     def _close_connections(self) -> None:
         for listener in self._listeners:
@@ -182,9 +190,10 @@ class Server:
         self._http.close()
 
     def _drain_connections(self) -> None:
+        self._draining = True
+        self._http.drain()
         for listener in self._listeners:
             listener.drain()
-        self._http.drain()
         if self._preambles is not None:
             self._preambles.drain()
 
@@ -195,13 +204,18 @@ class Server:
         listeners = [listener for server in servers for listener in server._listeners]
         # Idle connections are let go in a second, and so is the next time that somebody looks.
         self.reactor.sweep()
-        while self._draining and (
-            any(server._open for server in servers) or any(map(Abreast.is_alive, self._abreast))
-        ):
+        while self._draining:
+            for server in servers:
+                server.adjust()
             if self._on_quiet is not None and all(listener.stopped for listener in listeners):
                 self._on_quiet()
                 self._on_quiet = None
-            self.reactor.turn()
+            if any(server._open for server in servers) or any(
+                map(Abreast.is_alive, self._abreast)
+            ):
+                self.reactor.turn()
+            elif not any(listener.paused for listener in listeners):
+                break
 
 
 class Abreast(threading.Thread):

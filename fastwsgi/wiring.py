@@ -174,7 +174,7 @@ def build(
     listening = [(sock, Complaints()) for sock in sockets]
     elder = None
     for each in servers:
-        http = speak(reactor=each.reactor, on_change=each.adjust, elder=elder)
+        http = speak(reactor=each.reactor, elder=elder)
         elder = elder or http
         each.speak(http)
         if settings.proxy_protocol != "off":
@@ -208,7 +208,6 @@ def tell(
         heartbeat=None,
         on_done=None,
         on_refusal=reports.refusal,
-        on_change=server.adjust,
     )
     server.speak(http)
     for sock in sockets:

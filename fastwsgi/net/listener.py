@@ -30,6 +30,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from fastwsgi._accept import Acceptor
 from fastwsgi.errors import ConfigError
 from fastwsgi.net.reactor import Reactor
 from fastwsgi.originals import original
@@ -168,8 +169,9 @@ class Listener:
 
     `fd` is a blocking, close-on-exec socket that belongs to the factory once it returned. `shared`
     says that other reactors accept from the same socket; `backlog` bounds what a drain accepts at
-    once. `complaints` are those of the process about this socket. Accepting begins with the
-    construction. The socket itself stays the property of whoever bound it.
+    once. `complaints` are those of the process about this socket. `greet()` is called behind each
+    batch; `on_starved()` when descriptors or memory are wanting, so that it waits for a `resume`.
+    Accepting begins with the construction. The socket itself stays the property of whoever bound it.
     """
 
     def __init__(
@@ -181,14 +183,16 @@ class Listener:
         shared: bool = False,
         backlog: int = DEFAULT_BACKLOG,
         complaints: Complaints | None = None,
+        greet: Callable[[], object] = lambda: None,
+        on_starved: Callable[[], object] = lambda: None,
     ) -> None:
         self.sock = sock
         self.state = State.STOPPED
         self._reactor = reactor
         self._factory = factory
-        # The raw accept: socket.accept would wrap each connection in a Python object that nobody
-        # needs.
-        self._accept_one = sock._accept  # type: ignore[attr-defined]
+        self._greet = greet
+        self._on_starved = on_starved
+        self._accept_one = Acceptor(sock.fileno()).accept
         self._events = select.EPOLLIN | (select.EPOLLEXCLUSIVE if shared else 0)
         self._batch = SHARED_BATCH if shared else BATCH
         self._shared = shared
@@ -204,13 +208,18 @@ class Listener:
         reactor.every_second(self._each_second)
 
     def on_event(self, events: int, /) -> None:
-        """Accept one batch."""
-        self._accept(self._batch)
+        """Accept one batch, when those that are open have had their turn."""
+        self._reactor.later(self._accept_batch)
 
     @property
     def stopped(self) -> bool:
         """Whether it has accepted its last connection."""
         return self.state is State.STOPPED
+
+    @property
+    def paused(self) -> bool:
+        """Whether `pause` was the last that it was told."""
+        return self.state is State.FULL
 
     def pause(self) -> None:
         """Leave new connections in the kernel's queue until `resume`; for a worker that is full."""
@@ -254,19 +263,29 @@ class Listener:
         if self.state is State.ACCEPTING:
             self.close()
 
+    def _accept_batch(self) -> None:
+        self._accept(self._batch)
+
     def _accept(self, most: int) -> None:
         """Accept up to `most` connections, fewer where the queue is empty or the state changes."""
+        self._take(most)
+        self._greet()
+
+    def _take(self, most: int) -> None:
+        if self.state is not State.ACCEPTING:
+            return
         accept = self._accept_one
         for _ in range(most):
             try:
-                fd, address = accept()
-            except BlockingIOError:
-                return
+                accepted = accept()
             except OSError as error:
                 if error.errno in PASSED_OVER:
                     continue
                 self._starve(error)
                 return
+            if accepted is None:
+                return
+            fd, address = accepted
             try:
                 self._factory(fd, address)
             except Exception:
@@ -282,6 +301,7 @@ class Listener:
     def _starve(self, error: OSError) -> None:
         """Rest for a while; without it, the event that cannot be answered would spin."""
         self._leave(State.STARVED)
+        self._on_starved()
         if error.errno in NO_DESCRIPTOR_LEFT and self._may_turn_away:
             self._may_turn_away = False
             self._turn_one_away()
@@ -295,11 +315,11 @@ class Listener:
     def _turn_one_away(self) -> None:
         self._drop_spare()
         try:
-            fd, _ = self._accept_one()
+            accepted = self._accept_one()
         except OSError:
-            pass  # gone already, or another thread was quicker to take the descriptor
-        else:
-            os.close(fd)
+            accepted = None  # another thread was quicker to take the descriptor
+        if accepted is not None:
+            os.close(accepted[0])
         self._keep_spare()
 
     def _each_second(self) -> None:

@@ -279,7 +279,7 @@ class Preamble:
                 self._refuse(fd, self._address, found)
             else:
                 self._go_on(fd, self._address, found)
-        except BaseException:
+        except Exception:  # nobody has taken it
             self._shared.reactor.remove(fd)
             os.close(fd)
             raise

@@ -37,6 +37,7 @@ from fastwsgi.originals import original
 
 epoll: Final = original("select", "epoll")
 
+FLOOR: Final = __name__.removesuffix("reactor")
 SWEEP_SECONDS: Final = 1.0
 
 # Full batches that may go before a sweep that is due: a round of all the connections of a worker,
@@ -104,12 +105,12 @@ class _WakeUp:
 
 
 def called(frame: FrameType | None) -> FrameType | None:
-    """The frame that a reactor's loop called on the way to `frame`.
+    """The frame that the reactor, or a handler of this floor for it, called on the way to `frame`.
 
-    None where the loop itself is what runs, or no loop does.
+    None where that itself is what runs, or no reactor does.
     """
     above = None
-    while frame is not None and frame.f_code is not Reactor._loop.__code__:
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith(FLOOR):
         above, frame = frame, frame.f_back
     return None if frame is None else above
 
@@ -134,6 +135,7 @@ class Reactor:
         self._before_wait: Callable[[Poller], object] | None = None
         self._sweeps: tuple[Callable[[], object], ...] = ()
         self._postponed = 0
+        self._later: list[Callable[[], object]] = []
         self._handlers: list[Handler] = [VACANT] * 64
         self._removed: set[int] = set()
         self._late: dict[int, Handler] = {}
@@ -182,6 +184,11 @@ class Reactor:
         """Call `callback` on the reactor's thread, at most once in a second of the clock."""
         self._sweeps += (callback,)
 
+    def later(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, behind the present batch. Safe in signal handlers."""
+        self._later.append(callback)
+        self._poller.asked = True
+
     def before_wait(self, callback: Callable[[Poller], object]) -> None:
         """Call `callback` on the reactor's thread before each `epoll_wait`, with what waits.
 
@@ -221,7 +228,7 @@ class Reactor:
         # What every turn needs is a local: each attribute read here is read for every request.
         poll, handlers, removed = self._poll, self._handlers, self._removed
         poller, before_wait = self._poller, self._before_wait
-        is_sweep_due = poller.is_sweep_due
+        is_due = poller.is_due
         while True:
             if removed:
                 self._settle()
@@ -233,8 +240,8 @@ class Reactor:
                     handlers[fd].on_event(mask)
             except Exception as error:
                 self._fail(fd, error)
-            if is_sweep_due():
-                self._sweep_due(len(events) == BATCH)
+            if is_due():
+                self._catch_up(len(events) == BATCH)
             if once or self._stopping:
                 return len(events)
 
@@ -254,6 +261,18 @@ class Reactor:
         self._handlers.clear()
         self._late.clear()
         self._removed.clear()
+
+    def _catch_up(self, full: bool) -> None:
+        """Behind a batch, which was `full` or not: what waited for its end, and a sweep if it is time."""
+        self._poller.asked = False
+        while self._later:
+            callback = self._later.pop(0)
+            try:
+                callback()
+            except Exception as error:
+                self.on_error(callback, error)
+        if self._poller.is_sweep_due():
+            self._sweep_due(full)
 
     def _settle(self) -> None:
         """Between two batches: what reused a number of the last batch takes its place."""

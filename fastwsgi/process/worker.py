@@ -109,6 +109,9 @@ class Worker(WorkerFace):
         self.age = age
         self.pid = "[booting]"
         self.interrupted = False
+        self.hurry: Callable[[], object] = lambda: (
+            None
+        )  # `obey` before new connections are accepted
 
     def run(self, arbiter: object) -> int:
         """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
@@ -175,6 +178,7 @@ class Worker(WorkerFace):
         )
         reactor = self.server.reactor
         reactor.add(self.signals.fd, Watch(self.obey), select.EPOLLIN)
+        self.hurry = partial(reactor.later, self.obey)
         reactor.add(self.lifeline, Watch(self.outlive_the_master), select.EPOLLIN)
         reactor.every_second(self.beat)
         if self.settings.max_rss or self.settings.max_lifetime:
@@ -276,6 +280,7 @@ class Worker(WorkerFace):
 
     def act_at_once(self, number: int, frame: FrameType | None) -> None:
         """In the signal handler, as an application that does not return never comes to `obey`."""
+        self.hurry()
         if number == signal.SIGTERM:
             self.bound_the_drain()
         elif number in (signal.SIGINT, signal.SIGQUIT):

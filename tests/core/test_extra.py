@@ -57,14 +57,14 @@ def test_every_environ_of_the_connection_has_it_and_no_other(
 def test_the_clients_address_in_it_is_the_connections(server: SteppedServer) -> None:
     ours, theirs = socket.socketpair()
     http = server.server._http
+    connect: Any = server.server._listeners[0]._factory
     for address, extra, expected in [
         (("127.0.0.1", 1), EXTRA, "192.0.2.7"),
         (("127.0.0.1", 1), {"A": "b"}, "127.0.0.1"),
         (("127.0.0.1", 1), None, "127.0.0.1"),
         ("", {"A": "b"}, ""),
     ]:
-        (environs,) = server.server._listeners[0]._factory.args  # type: ignore[attr-defined]
-        connection = http.connect(environs, ours.dup().detach(), address, extra=extra)
+        connection = connect(ours.dup().detach(), address, extra)
         assert connection.remote_addr == expected
         http.close()
     ours.close()

@@ -10,6 +10,7 @@ import pytest
 
 from fastwsgi._body import BodyMemory
 from fastwsgi._clock import Clock
+from fastwsgi._entrance import Entrance
 from fastwsgi._http1 import STATES, TRANSITIONS, Connection, Http1
 from fastwsgi._wsgi import Inline
 from fastwsgi.net.reactor import Reactor
@@ -60,12 +61,12 @@ class Walk:
             heartbeat=None,
             on_done=None,
             on_refusal=None,
-            on_change=None,
             on_max_requests=None,
         )
         settings: Any = make_settings()
         environs = environ_builder(theirs, settings)
-        self.connection: Connection = self.http.connect(environs, theirs.detach(), "")
+        entrance = Entrance(self.http, environs, None, 1000, lambda: None)
+        self.connection: Connection = entrance.connect(theirs.detach(), "")
 
     def app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.note()

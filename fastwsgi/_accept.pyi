@@ -1,0 +1,6 @@
+from typing import Any, final
+
+@final
+class Acceptor:
+    def __init__(self, fd: int) -> None: ...
+    def accept(self) -> tuple[int, Any] | None: ...
