@@ -1149,8 +1149,8 @@ cdef class Connection(Exchange):
             self.writer.out.length = 0
         return &self.writer.out
 
-    # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`, where that is a chunk with its end.
-    # What the socket does not take becomes pending, behind what is pending already. Returns a Flow.
+    # Send what is gathered and, from where it lies, `size` bytes of `owner` at `body`, where that is a chunk with its
+    # end. What the socket does not take becomes pending, behind what is pending already. Returns a Flow.
     cdef int push(self, object owner, const char *body, size_t size) except -1:
         return self.push_with(owner, body, size, 0)
 

@@ -24,8 +24,8 @@ cdef class Segment:
 
 # `length` bytes at `data`, which `owner` keeps alive; or where that is NULL, of the file `fd` from `offset`.
 cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset, int64_t length)
-# What was gathered, a block and what ends it, in one call with more `flags` of MSG_*. Returns how many bytes the socket took, or what went wrong as
-# a negative number.
+# What was gathered, a block and what ends it, in one call with more `flags` of MSG_*. Returns how many bytes the socket
+# took, or what went wrong as a negative number.
 cdef ssize_t send_all(
     int fd, const char *gathered, size_t length, const char *block, size_t size, const char *end, size_t end_size,
     int flags,
