@@ -210,9 +210,7 @@ class Server:
             if self._on_quiet is not None and all(listener.stopped for listener in listeners):
                 self._on_quiet()
                 self._on_quiet = None
-            if any(server._open for server in servers) or any(
-                map(Abreast.is_alive, self._abreast)
-            ):
+            if any(server._open for server in servers) or any(map(Abreast.is_alive, self._abreast)):
                 self.reactor.turn()
             elif not any(listener.paused for listener in listeners):
                 break

@@ -109,9 +109,8 @@ class Worker(WorkerFace):
         self.age = age
         self.pid = "[booting]"
         self.interrupted = False
-        self.hurry: Callable[[], object] = lambda: (
-            None
-        )  # `obey` before new connections are accepted
+        # `obey` before new connections are accepted, once there is a reactor.
+        self.hurry: Callable[[], object] = lambda: None
 
     def run(self, arbiter: object) -> int:
         """Serve until told to leave; the exit code. `arbiter` is the master, for hooks."""
