@@ -10,12 +10,14 @@ from typing import Final
 from tests.chaos.arena import Arena
 from tests.chaos.figures import Figure
 from tests.chaos.watched import Watched
+from tests.support.builds import FREE_THREADED
 from tests.support.server import wait_gone
 
 TITLE: Final = "preloading"
 MODELS: Final = ("threads", "inline")  # a greenlet of the application's would not run in the master
 
-EPOLLS: Final = 1  # of a worker
+# Of a worker, one of each reactor.
+EPOLLS: Final = len(os.sched_getaffinity(0)) if FREE_THREADED else 1
 
 
 @dataclass(frozen=True)
