@@ -123,10 +123,14 @@ def test_all_of_it_arrives_in_order(server: SteppedServer, pieces: Pieces, lengt
 def shrink(server: SteppedServer) -> None:
     """Let the sockets that the server accepted take only a few thousand bytes at once."""
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as sock:
-            accepted = not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            if accepted and sock.getsockname() == server.socket.getsockname():
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        with suppress(OSError):  # what is no socket, or gone
+            sock = socket.socket(fileno=int(name))
+            try:
+                accepted = not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if accepted and sock.getsockname() == server.socket.getsockname():
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            finally:
+                sock.detach()
 
 
 @pytest.mark.parametrize("transport", ["unix"])

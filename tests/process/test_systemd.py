@@ -1,5 +1,6 @@
 """Sockets that systemd opens, what it is told, and its watchdog; by its own protocols, without it."""
 
+import fcntl
 import http.client
 import os
 import select
@@ -66,7 +67,7 @@ def activate(site: Path) -> Iterator[Activate]:
 
         def start(*args: str, sockets: list[socket.socket]) -> ServerProcess:
             # High numbers, so that none is overwritten before its turn.
-            fds = [os.dup2(sock.fileno(), 100 + index) for index, sock in enumerate(sockets)]
+            fds = [fcntl.fcntl(sock, fcntl.F_DUPFD, 100) for sock in sockets]
             for fd in fds:
                 running.callback(os.close, fd)
             env = {"FDS": " ".join(map(str, fds))}
