@@ -30,7 +30,9 @@ HELLO = workloads.find("hello")
 # other while it keeps one.
 UNFIT = ("limit", "gunicorn-sync", "uwsgi", "uwsgi-threads")
 NAMES = tuple(
-    server.name for server in servers.TABLE if server.model != "tls" and server.name not in UNFIT
+    server.name
+    for server in servers.TABLE
+    if server.model != "tls" and server.name.removesuffix("-logged") not in UNFIT
 )
 
 

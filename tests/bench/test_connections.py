@@ -81,3 +81,8 @@ def test_the_worker_is_what_counts(programs: Programs, unused_port: int) -> None
             running.check()
         assert 0 < running.memory() < 20 << 20
         assert len(running.workers()) == 1
+
+
+def test_no_server_is_asked_that_attends_to_one_connection_at_a_time() -> None:
+    """Each of thousands would wait until the one before is given up."""
+    assert not [name for name in connections.NAMES if name.startswith(("uwsgi", "gunicorn-sync"))]
