@@ -10,6 +10,7 @@ per stream reads lines and wakes whoever waits for one. The process leads a grou
         assert server.wait() == 0
 """
 
+import fcntl
 import http.client
 import importlib.util
 import os
@@ -19,8 +20,10 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,21 +43,43 @@ class Lines:
     """The lines of one stream, read by a thread of their own; waiting ends at a match or at EOF."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self.lines: list[str] = []
         self.ended = False
+        self._stream = stream
+        self._lines: list[str] = []
+        self._received = 0  # bytes
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            for raw in stream:
-                with self._changed:
-                    self.lines.append(raw.decode("utf-8", "backslashreplace").rstrip("\r\n"))
-                    self._changed.notify_all()
+    def _read(self) -> None:
+        ready = select.poll()
+        ready.register(self._stream, select.POLLIN)
+        begun = b""
+        while not self.ended:
+            ready.poll()
+            with self._changed:  # what is not in the pipe any more is in the lines
+                data = os.read(self._stream.fileno(), 1 << 16)
+                *lines, begun = (begun + data).split(b"\n")
+                if not data:
+                    self.ended = True
+                    self._stream.close()
+                    lines = [begun] if begun else []
+                self._received += len(data)
+                self._lines += [
+                    line.decode("utf-8", "backslashreplace").rstrip("\r") for line in lines
+                ]
+                self._changed.notify_all()
+
+    @property
+    def lines(self) -> list[str]:
+        """All that have been written by now."""
         with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+            if not self.ended:
+                unread = array("i", [0])
+                fcntl.ioctl(self._stream, termios.FIONREAD, unread)
+                written = self._received + unread[0]
+                self._changed.wait_for(lambda: self.ended or self._received >= written, PATIENCE)
+            return list(self._lines)
 
     def wait_for(self, pattern: str, timeout: float = PATIENCE, *, count: int = 1) -> re.Match[str]:
         """Wait for the `count`-th match of `pattern`, return it; AssertionError at EOF or late."""
@@ -64,8 +89,8 @@ class Lines:
         seen = 0
         with self._changed:
             while True:
-                matches += filter(None, map(search, self.lines[seen:]))
-                seen = len(self.lines)
+                matches += filter(None, map(search, self._lines[seen:]))
+                seen = len(self._lines)
                 if len(matches) >= count:
                     return matches[count - 1]
                 left = deadline - time.monotonic()
@@ -77,11 +102,11 @@ class Lines:
                 self._changed.wait(left)
 
     def __iter__(self) -> Iterator[str]:
-        """The lines that are there now."""
-        return iter(list(self.lines))
+        """`lines`."""
+        return iter(self.lines)
 
     def count(self, pattern: str) -> int:
-        return sum(1 for line in list(self.lines) if re.search(pattern, line))
+        return sum(1 for line in self.lines if re.search(pattern, line))
 
     def text(self) -> str:
         return "\n".join(self.lines)
@@ -165,7 +190,7 @@ class ServerProcess:
     @property
     def workers(self) -> list[int]:
         """Pids of all the workers it said it booted, in order, dead ones included."""
-        return [int(m[1]) for line in list(self.log.lines) if (m := re.search(BOOTED, line))]
+        return [int(m[1]) for line in self.log.lines if (m := re.search(BOOTED, line))]
 
     def worker(self, place: int) -> int:
         """The pid of one of the workers, from 0 in the order they booted; waits for it to be logged."""
