@@ -52,6 +52,7 @@ class Server:
 FASTWSGI = (
     *("{python}", "-m", "fastwsgi", "{module}:app", "-b", "127.0.0.1:{port}"),
     *("--workers", "{workers}", "--keep-alive", "65", "--worker-connections", "20000"),
+    *("--keepalive-requests", "0"),  # nginx's bound is lifted as well, no other server has one
 )
 GUNICORN = (
     *("{peers}", "-m", "gunicorn", "{module}:app", "-b", "127.0.0.1:{port}"),

@@ -35,13 +35,14 @@ def test_without_strace(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_calls_of_the_limit(make_run: MakeRun) -> None:
-    """It has all of them in one thread: a wait, a receive and a send."""
-    run = make_run("syscalls", "--servers", "limit", "--workloads", "hello", "--requests", "100")
+@pytest.mark.parametrize("server", ["limit", "fastwsgi"])
+def test_as_many_requests_as_are_usual_on_one_connection(make_run: MakeRun, server: str) -> None:
+    """A wait, a receive and a send for each."""
+    run = make_run("syscalls", "--servers", server, "--workloads", "hello")
     syscalls.measure(run)
-    if "may not attach" in (reason := run.record.failure("limit", "hello")):
+    if "may not attach" in (reason := run.record.failure(server, "hello")):
         pytest.skip(reason)
-    assert run.record.median("limit", "hello", "calls") == pytest.approx(3, abs=0.05)
+    assert run.record.median(server, "hello", "calls") == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
