@@ -1,9 +1,11 @@
 """Listening sockets: the addresses they are named by, and the accepting.
 
-A `Listener` takes connections in bounded batches, so that a flood of them does not keep the
-established ones waiting, and hands each as a file descriptor and an address to a factory. Several
-workers may share a socket: then each watches it with EPOLLEXCLUSIVE, and the kernel wakes one of
-them for a connection, not all.
+A `Listener` takes connections in batches, and hands each as a file descriptor and an address to a
+factory. A batch is half as many as all descriptors that were ready, so that a flood of them does not
+keep the established ones waiting; a single one where nothing else is to be done, for the kernel makes
+a file before it looks whether anybody waits, and an accept in vain costs as much as another. The next
+`epoll_wait` tells what is left. Several workers may share a socket: then each watches it with
+EPOLLEXCLUSIVE, and the kernel wakes one of them for a connection, not all.
 
 Laws:
 
@@ -41,9 +43,7 @@ getaddrinfo: Final = original("socket", "getaddrinfo")
 DEFAULT_PORT: Final = 8000
 DEFAULT_BACKLOG: Final = 2048
 
-# Connections accepted for one event. Less where workers share the socket: what one of them takes at
-# once, the others cannot.
-BATCH: Final = 32
+# Connections accepted at once where workers share the socket: what one of them takes, the others cannot.
 SHARED_BATCH: Final = 8
 
 LOG_SECONDS: Final = 10.0
@@ -194,7 +194,7 @@ class Listener:
         self._on_starved = on_starved
         self._accept_one = Acceptor(sock.fileno()).accept
         self._events = select.EPOLLIN | (select.EPOLLEXCLUSIVE if shared else 0)
-        self._batch = SHARED_BATCH if shared else BATCH
+        self._most = SHARED_BATCH if shared else backlog
         self._shared = shared
         self._backlog = backlog
         self._draining = False
@@ -264,34 +264,25 @@ class Listener:
             self.close()
 
     def _accept_batch(self) -> None:
-        self._accept(self._batch)
+        self._accept(min(max(self._reactor.ready // 2, 1), self._most))
 
     def _accept(self, most: int) -> None:
         """Accept up to `most` connections, fewer where the queue is empty or the state changes."""
-        self._take(most)
-        self._greet()
-
-    def _take(self, most: int) -> None:
-        if self.state is not State.ACCEPTING:
-            return
-        accept = self._accept_one
-        for _ in range(most):
+        while most > 0 and self.state is State.ACCEPTING:
+            most -= 1
             try:
-                accepted = accept()
+                accepted = self._accept_one()
             except OSError as error:
-                if error.errno in PASSED_OVER:
-                    continue
-                self._starve(error)
-                return
+                if error.errno not in PASSED_OVER:
+                    self._starve(error)
+                continue
             if accepted is None:
-                return
-            fd, address = accepted
+                break
             try:
-                self._factory(fd, address)
+                self._factory(*accepted)
             except Exception:
-                self._discard(fd)
-            if self.state is not State.ACCEPTING:
-                return
+                self._discard(accepted[0])
+        self._greet()
 
     def _discard(self, fd: int) -> None:
         self._reactor.remove(fd)
@@ -331,7 +322,7 @@ class Listener:
         elif self._shared and self.state is State.ACCEPTING:
             # The kernel woke one worker for a connection. If that one was full, or died, nobody
             # else hears of it before the next connection arrives.
-            self._accept(self._batch)
+            self._accept(self._most)
 
     def _keep_spare(self) -> None:
         try:

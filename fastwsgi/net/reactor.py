@@ -211,6 +211,11 @@ class Reactor:
         """
         return self._poller.moment
 
+    @property
+    def ready(self) -> int:
+        """How many descriptors were ready in the present batch."""
+        return len(self._poller)
+
     def turn(self, timeout: float | None = None) -> int:
         """Wait for events, hand them out, sweep when a second has passed; return their number.
 

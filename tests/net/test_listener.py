@@ -19,8 +19,10 @@ import pytest
 
 from fastwsgi._clock import Clock
 from fastwsgi.net import listener as listener_module
-from fastwsgi.net.listener import BATCH, SHARED_BATCH, Listener, State, bind
+from fastwsgi.net.listener import SHARED_BATCH, Listener, State, bind
 from fastwsgi.net.reactor import Reactor
+
+BUSY = 12  # accepted at once in a crowd
 
 
 class Door:
@@ -67,6 +69,25 @@ def shared_door(reactor: Reactor) -> Iterator[Door]:
     made = Door(reactor, shared=True)
     yield made
     made.close()
+
+
+class Nobody:
+    """Is always ready, and does nothing."""
+
+    def on_event(self, events: int) -> None:
+        pass
+
+
+@pytest.fixture
+def crowd(reactor: Reactor) -> Iterator[None]:
+    """Descriptors that are ready in each turn, so that batches may be large."""
+    fds = [os.eventfd(1) for _ in range(2 * BUSY - 1)]
+    for fd in fds:
+        reactor.add(fd, Nobody(), select.EPOLLIN)
+    yield
+    for fd in fds:
+        reactor.remove(fd)
+        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -126,8 +147,37 @@ def test_a_connection_reaches_the_factory(door: Door) -> None:
     assert client.recv(5) == b"hello"
 
 
-@pytest.mark.parametrize(("shared", "batch"), [(False, BATCH), (True, SHARED_BATCH)])
-def test_batches_are_bounded(reactor: Reactor, shared: bool, batch: int) -> None:
+def test_one_connection_is_accepted_where_nothing_else_is_ready(door: Door) -> None:
+    door.knock(3)
+    assert [(door.reactor.turn(0), len(door.fds)) for _ in range(4)] == [
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (0, 3),
+    ]
+
+
+def test_no_accept_finds_the_queue_empty_where_nothing_else_is_ready(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel makes a file before it looks whether anybody waits."""
+    accept = door.listener._accept_one
+    calls = []
+
+    def counted() -> tuple[int, object] | None:
+        calls.append(1)
+        return accept()
+
+    monkeypatch.setattr(door.listener, "_accept_one", counted)
+    door.knock(3)
+    while door.reactor.turn(0):
+        pass
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("shared", "batch"), [(False, BUSY), (True, SHARED_BATCH)])
+@pytest.mark.usefixtures("crowd")
+def test_batches_are_half_of_what_is_ready(reactor: Reactor, shared: bool, batch: int) -> None:
     door = Door(reactor, shared=shared)
     try:
         door.knock(batch + 3)
@@ -139,12 +189,14 @@ def test_batches_are_bounded(reactor: Reactor, shared: bool, batch: int) -> None
         door.close()
 
 
+@pytest.mark.usefixtures("crowd")
 def test_a_pause_holds_within_a_batch_and_resume_ends_it(door: Door) -> None:
     door.knock(5)
     door.then = lambda: door.listener.pause() if len(door.fds) == 2 else None
     door.reactor.turn(0)
     assert (len(door.fds), door.listener.state) == (2, State.FULL)
-    assert door.reactor.turn(0) == 0
+    door.reactor.turn(0)
+    assert len(door.fds) == 2
     door.listener.pause()
     door.then = lambda: None
     door.listener.resume()
@@ -175,8 +227,8 @@ def test_out_of_descriptors_one_client_gets_an_end_and_the_rest_wait(
     assert untouched(clients[1])
     assert untouched(clients[2])
     clock.advance(1)
-    door.reactor.turn(0)
-    door.reactor.turn(0)
+    for _ in range(3):  # the sweep, then one each
+        door.reactor.turn(0)
     assert len(door.fds) == 2
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("gunicorn.error", logging.ERROR)
@@ -184,6 +236,7 @@ def test_out_of_descriptors_one_client_gets_an_end_and_the_rest_wait(
     assert "127.0.0.1" in record.getMessage()
 
 
+@pytest.mark.usefixtures("crowd")
 def test_a_connection_that_ends_lets_the_next_one_in_at_once(door: Door) -> None:
     door.knock()
     door.reactor.turn(0)
@@ -293,6 +346,7 @@ def test_an_error_that_stays_does_not_spin(
 
 
 @pytest.mark.parametrize("error", sorted(listener_module.PASSED_OVER), ids=errno.errorcode.get)
+@pytest.mark.usefixtures("crowd")
 def test_a_connection_that_failed_in_the_queue_is_passed_over(
     door: Door, error: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -311,6 +365,7 @@ def test_a_connection_that_failed_in_the_queue_is_passed_over(
     assert caplog.records == []
 
 
+@pytest.mark.usefixtures("crowd")
 def test_failed_connections_count_towards_the_batch(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,9 +378,10 @@ def test_failed_connections_count_towards_the_batch(
     monkeypatch.setattr(door.listener, "_accept_one", never)
     door.knock()
     door.reactor.turn(0)
-    assert len(calls) == BATCH
+    assert len(calls) == BUSY
 
 
+@pytest.mark.usefixtures("crowd")
 def test_a_failing_factory_closes_its_connection_only(
     door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -368,9 +424,9 @@ def test_a_failing_factory_leaves_nothing_in_the_reactor(
 
 
 def test_drain_takes_what_is_queued_and_nothing_later(door: Door) -> None:
-    door.knock(BATCH + 5)
+    door.knock(37)
     door.listener.drain()
-    assert len(door.fds) == BATCH + 5
+    assert len(door.fds) == 37
     assert door.listener.state is State.STOPPED
     (late,) = door.knock()
     assert door.reactor.turn(0) == 0
@@ -378,7 +434,7 @@ def test_drain_takes_what_is_queued_and_nothing_later(door: Door) -> None:
     door.listener.drain()
     door.listener.resume()
     assert door.reactor.turn(0) == 0
-    assert len(door.fds) == BATCH + 5
+    assert len(door.fds) == 37
 
 
 def test_a_drain_of_a_full_worker_goes_on_when_it_resumes(door: Door) -> None:
