@@ -4,6 +4,7 @@
 same C serves as a fuzz target; its enum `Verdict` and this table name the same things.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -65,6 +66,16 @@ class AppLoadError(ConfigError):
     """The application cannot be found or loaded."""
 
     exit_code = 4
+
+
+def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return what was probably meant by `word`, the one of `known` that is most like it; or None.
+
+    `likeness` is how much they have in common at least, from 0 to 1.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    return next(iter(get_close_matches(word, known, n=1, cutoff=likeness)), None)
 
 
 class Refusal(NamedTuple):

@@ -21,9 +21,7 @@ from fastwsgi._clock import Clock
 from fastwsgi._elsewhere import Elsewhere
 from fastwsgi._environ import EnvironBuilder
 from fastwsgi._exchange import Exchange
-from fastwsgi._greenlets import Greenlets
 from fastwsgi._http1 import LENIENCY, Http1
-from fastwsgi._threads import Threads
 from fastwsgi._wsgi import Caller, FileWrapper, Inline
 from fastwsgi.net.listener import Complaints
 from fastwsgi.net.peers import Peers
@@ -342,6 +340,7 @@ def run_in_threads(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return the pool of threads that the settings want."""
+    from fastwsgi._threads import Threads
 
     def on_overdue(environ: dict[str, Any], thread: threading.Thread, seconds: float) -> None:
         # Without the GIL it runs on, and the frames that are looked at may go meanwhile.
@@ -370,6 +369,7 @@ def run_in_greenlets(
     settings: Settings, app: Application, clock: Clock, on_worn_out: OnWornOut, reports: Reports
 ) -> Caller:
     """Return what runs `app` in a greenlet for each request."""
+    from fastwsgi._greenlets import Greenlets
     from fastwsgi.execution.gevent import end, spawner
 
     def on_overdue(environ: dict[str, Any], greenlet: Any, seconds: float) -> None:

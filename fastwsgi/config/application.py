@@ -31,11 +31,10 @@ from _ast import (
     USub,
 )
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from fastwsgi.config.blame import own_frames, own_traceback
-from fastwsgi.errors import AppLoadError
+from fastwsgi.errors import AppLoadError, closest
 from fastwsgi.gunicorn.stand_in import standing_in
 
 USUAL_NAMES: Final = ("application", "app", "wsgi_app", "wsgi")
@@ -167,11 +166,12 @@ def error_name(spec: Specification) -> str:
 def suggest(spec: Specification, depth: int, owner: object) -> str:
     """What to write instead of the name at `depth` of the path, which `owner` has not."""
     names = [name for name in dir(owner) if not name.startswith("_")]
-    usual = [name for name in USUAL_NAMES if name in names]
-    close = get_close_matches(spec.path[depth], names, n=1) or (usual if depth == 0 else [])
-    if not close:
+    close = closest(spec.path[depth], names)
+    if close is None and depth == 0:
+        close = next((name for name in USUAL_NAMES if name in names), None)
+    if close is None:
         return "write MODULE:NAME with a name that is there"
-    return f"did you mean {':'.join((spec.module, '.'.join((*spec.path[:depth], close[0]))))!r}?"
+    return f"did you mean {':'.join((spec.module, '.'.join((*spec.path[:depth], close))))!r}?"
 
 
 def call_factory(spec: Specification, factory: Any) -> object:

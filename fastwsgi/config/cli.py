@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
 from fastwsgi import __version__
 from fastwsgi.config.setting import Setting, shown
 from fastwsgi.config.settings import Settings
-from fastwsgi.errors import UsageError
+from fastwsgi.errors import UsageError, closest
 
 
 class Words(NamedTuple):
@@ -130,5 +129,5 @@ def describe(row: Setting[object]) -> str:
 
 def nearest(word: str) -> str:
     flags = [flag for row in Settings.ROWS.values() for flag in row.flags]
-    close = get_close_matches(word.partition("=")[0], flags, n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    close = closest(word.partition("=")[0], flags)
+    return f", did you mean {close}?" if close else ""

@@ -23,13 +23,12 @@ import shlex
 import sys
 import types
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 from fastwsgi.config import cli, files
 from fastwsgi.config.checks import present_folder
 from fastwsgi.config.settings import COMMAND_LINE, Settings
-from fastwsgi.errors import ConfigError, UsageError
+from fastwsgi.errors import ConfigError, UsageError, closest
 from fastwsgi.gunicorn.stand_in import name_given, standing_in
 
 DEFAULT_FILES: Final = ("fastwsgi.conf.py", "gunicorn.conf.py")
@@ -174,7 +173,11 @@ class Sources:
             source = file.source(name)
             if name in Settings.ROWS:
                 known.append((source, {name: value}))
-            elif not callable(value) and not name.startswith("_") and (close := nearest(name)):
+            elif (
+                not callable(value)
+                and not name.startswith("_")
+                and (close := closest(name, Settings.ROWS, 0.8))
+            ):
                 self.warnings.append(f"{source}: {name!r} is no setting; did you mean {close!r}?")
         return known
 
@@ -206,10 +209,6 @@ def options(name: str, text: str, prog: str) -> Mapping[str, object]:
         raise ConfigError(f"{name}: {error}") from None
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-
-
-def nearest(name: str) -> str | None:
-    return next(iter(get_close_matches(name, Settings.ROWS, n=1, cutoff=0.8)), None)
 
 
 def surplus(positional: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ Laws:
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 import re
@@ -162,7 +161,7 @@ def basic_user(environ: Mapping[str, Any]) -> str | None:
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic" or not credentials:
         return None
-    return base64.b64decode(credentials.strip()).partition(b":")[0].decode() or None
+    return binascii.a2b_base64(credentials.strip()).partition(b":")[0].decode() or None
 
 
 def apache_time(now: int) -> str:

@@ -6,13 +6,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
 from fastwsgi.config import application
 from fastwsgi.config.settings import Settings
 from fastwsgi.config.sources import Sources
-from fastwsgi.errors import ConfigError
+from fastwsgi.errors import ConfigError, closest
 from fastwsgi.process.application import Load
 from fastwsgi.process.arbiter import SIGNALS, Arbiter
 from fastwsgi.process.signals import handlers_kept
@@ -134,8 +133,8 @@ def as_settings(words: Mapping[str, object]) -> dict[str, object]:
         layer["loglevel"] = NUMBERED_LEVELS[level]
     for name in layer:
         if name not in Settings.ROWS:
-            close = get_close_matches(name, Settings.ROWS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            close = closest(name, Settings.ROWS)
+            hint = f"; did you mean {close!r}?" if close else ""
             raise ConfigError(f"fastwsgi.run knows no setting {name!r}{hint}")
     return layer
 

@@ -130,6 +130,7 @@ FUNCTION_LEVEL_IMPORTS: Final[dict[tuple[str, str], str]] = {
     ("fastwsgi.process.logger", "fastwsgi.observe.statsd"): "wanted by few",
     ("fastwsgi.observe.logger", "fastwsgi.observe"): "logging.config brings much along",
     ("fastwsgi.observe.logger", "fastwsgi.observe.syslog"): "logging.handlers brings much along",
+    ("fastwsgi.errors", "difflib"): "only a mistake needs it",
     ("fastwsgi.config.checks", "ipaddress"): "slow to import, and few servers name networks",
     (
         "fastwsgi.process.worker",
