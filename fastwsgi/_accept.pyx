@@ -6,7 +6,7 @@ An address becomes text only where it is not that of the client before: many com
 import os
 
 cimport cython
-from libc.errno cimport EAGAIN, errno
+from libc.errno cimport EAFNOSUPPORT, EAGAIN
 from libc.string cimport memcmp, memcpy
 
 cdef enum:
@@ -16,7 +16,20 @@ cdef extern from "<sys/socket.h>" nogil:
     const int AF_INET
     const int AF_INET6
     const int SOCK_CLOEXEC
-    int accept4(int fd, sockaddr *address, socklen_t *size, int flags)
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/socket.h>
+
+    /* As accept4, but with what went wrong as a negative number: errno may change between two lines. */
+    static inline int fastwsgi_accept(int fd, struct sockaddr *address, socklen_t *size, int flags)
+    {
+        int accepted = accept4(fd, address, size, flags);
+        return accepted < 0 ? -errno : accepted;
+    }
+    """
+    int accept4 "fastwsgi_accept"(int fd, sockaddr *address, socklen_t *size, int flags) noexcept nogil
 
 cdef extern from "<netinet/in.h>" nogil:
     struct in_addr:
@@ -58,9 +71,9 @@ cdef class Acceptor:
         cdef socklen_t size = sizeof(peer)
         cdef int fd = accept4(self.fd, <sockaddr *>&peer, &size, SOCK_CLOEXEC)
         if fd < 0:
-            if errno == EAGAIN:
+            if fd == -EAGAIN:
                 return None
-            raise OSError(errno, os.strerror(errno))
+            raise OSError(-fd, os.strerror(-fd))
         try:
             return fd, self.address_of(&peer)
         except BaseException:
@@ -83,7 +96,7 @@ cdef class Acceptor:
         if self.host is not None and memcmp(self.network, network, size) == 0:
             return 0
         if inet_ntop(family, network, text, sizeof(text)) == NULL:
-            raise OSError(errno, os.strerror(errno))
+            raise OSError(EAFNOSUPPORT, os.strerror(EAFNOSUPPORT))
         self.host = text.decode("ascii")
         memcpy(self.network, network, size)
         return 0

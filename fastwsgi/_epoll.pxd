@@ -37,6 +37,6 @@ cdef class Poller:
     cdef sem_t *bell                  # rung when the next wait has let the GIL go; or NULL
     cdef epoll_event ready[MOST_EVENTS]
 
-    cdef bint sweep_due(self) noexcept
+    cpdef bint is_sweep_due(self)
     # How long to wait at most, in milliseconds, for a caller who has `timeout` seconds, or None for no such bound.
     cdef int64_t patience_ms(self, object timeout) except -1

@@ -102,13 +102,10 @@ cdef class Poller:
 
     def is_due(self):
         """Whether anything is, now that what was ready has been handled: `asked`, or a sweep."""
-        return self.asked or self.sweep_due()
+        return self.asked or self.is_sweep_due()
 
-    def is_sweep_due(self):
+    cpdef bint is_sweep_due(self):
         """Whether a sweep is due, now that what was ready has been handled."""
-        return self.sweep_due()
-
-    cdef bint sweep_due(self) noexcept:
         cdef int64_t now = self.clock.now()
         if now < self.due:
             return False
