@@ -75,6 +75,14 @@ class Closing:
         return self.open
 
 
+def test_what_fills_in_the_beginning_is_no_growth() -> None:
+    record = Record("soak", {"servers": ["fastwsgi"]})
+    for number, memory in enumerate((8, 30, 40, 40, 40, 40, 40, 40)):
+        figures = {"requests": 10, "seconds": 1.0, "errors": 0, "descriptors": 20}
+        record.add("fastwsgi", soak.MIX, number, at=number, memory=memory * MIB, **figures)
+    assert soak.faults(record) == []
+
+
 @pytest.mark.parametrize(("usual", "found"), [(23, 23), (20, 20), (0, 20)])
 def test_connections_of_a_load_that_has_ended_are_no_growth(
     usual: int, found: int, monkeypatch: pytest.MonkeyPatch
