@@ -186,6 +186,7 @@ cdef class Connection(Exchange):
     cdef int queue_rest(self, bytes rest) except -1
     cdef int send_pending(self) except -1
     cdef int drop_first(self) except -1
+    cdef int drop_sent(self, int64_t size) except -1
     cdef int push_sealed(self, object owner, const char *body, size_t size, size_t end) except -1
     cdef int seal(self) except -1
     cdef int queue_sealed(self, bytes data) except -1

@@ -59,7 +59,7 @@ from fastwsgi._parser cimport (
     MORE, NAME_SPACES, NO_STORAGE, NOT_TLS, RequestHead, decode_chunks, follow_head, parse_head, reset_chunks,
     reset_head,
 )
-from fastwsgi._segment cimport Segment, new_segment, send_all, set_nonblocking
+from fastwsgi._segment cimport Segment, new_segment, send_all, send_front, set_nonblocking
 from fastwsgi._sender cimport HERE, Relay, Sender, empty
 from fastwsgi._sockets cimport (
     EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, POLLIN, POLLOUT,
@@ -1269,7 +1269,7 @@ cdef class Connection(Exchange):
                 if self.seal() == GONE:
                     return GONE
                 continue
-            n = segment.send_to(self.fd, self.http.high_water)
+            n = send_front(self.pending, self.fd, self.http.high_water)
             if n < 0:
                 return WAIT if n == -EAGAIN or n == -EINTR else GONE
             if n == 0:  # the file has become shorter than it was
@@ -1277,11 +1277,23 @@ cdef class Connection(Exchange):
             if self.state == WRITING:  # what runs elsewhere sees to its time itself, while it waits
                 self.deadline = self.http.clock.now() + self.http.send_timeout
             self.turn += max(<int64_t>n, <int64_t>TURN_COST)
-            if segment.left == 0:
-                self.drop_first()
+            self.drop_sent(n)
             if self.turn >= self.http.high_water:
                 break
         return GO_ON if self.pending is None else WAIT
+
+    # The client has taken `size` bytes of what is pending.
+    cdef int drop_sent(self, int64_t size) except -1:
+        cdef Segment segment
+        cdef int64_t part
+        while size > 0:
+            segment = <Segment>self.pending[0]
+            part = min(size, segment.left)
+            segment.skip(part)
+            size -= part
+            if segment.left == 0:
+                self.drop_first()
+        return 0
 
     # The front of what is pending is sent, or never will be.
     cdef int drop_first(self) except -1:
@@ -1297,6 +1309,7 @@ cdef class Connection(Exchange):
         cdef Segment segment  # keeps what its pieces show
         cdef list parts = []
         cdef int64_t left = SEALED
+        cdef int64_t held = 0  # bytes that are encrypted and not taken
         cdef int64_t size
         cdef int flow = GO_ON
         self.busy += 1
@@ -1311,16 +1324,21 @@ cdef class Connection(Exchange):
                     break
                 if segment.left == 0:
                     self.drop_first()
-                left -= size - segment.left
+                size -= segment.left
+                left -= size
+                held += size
                 tls.seal(piece)
-                parts.append(tls.take())
+                if held >= RECORD:
+                    parts.append(tls.take())
+                    held = 0
             if self.pending is None and self.ends() and not self.resets:
                 tls.end()  # leaves with the last answer
         except OSError:
             flow = GONE
         finally:
             parts.append(tls.take())
-            self.queue_sealed(b"".join(parts))
+            for part in parts:
+                self.queue_sealed(part)
             tls.release()
             self.busy -= 1
         return flow

@@ -54,37 +54,34 @@ cdef extern from *:
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *data, size_t size, off_t offset)
 
+cdef enum:
+    VECTOR = 8                        # stretches of memory in one call
+
 
 @cython.final
 cdef class Segment:
     """What stands between the output buffer and a slow client: bytes, or a stretch of a file."""
 
-    cdef ssize_t send_to(self, int fd, int64_t most) noexcept:
-        cdef ssize_t n
-        if self.data == NULL:
-            n = sendfile(fd, self.fd, &self.offset, <size_t>min(self.left, most))
-        else:
-            n = send(fd, self.data, <size_t>self.left, 0)
-            if n > 0:
-                self.data += n
-        if n > 0:
-            self.left -= n
-        return n
-
     cdef object cut(self, int64_t limit):
         cdef Py_ssize_t size = <Py_ssize_t>min(self.left, limit)
         if self.data != NULL:
             piece = PyMemoryView_FromMemory(<char *>self.data, size, PyBUF_READ)
-            self.data += size
         else:
             piece = PyBytes_FromStringAndSize(NULL, size)
             size = pread(self.fd, PyBytes_AS_STRING(piece), <size_t>size, self.offset)
             if size <= 0:
                 return None
-            self.offset += size
             piece = piece[:size]
-        self.left -= size
+        self.skip(size)
         return piece
+
+    cdef int skip(self, int64_t size) noexcept:
+        if self.data != NULL:
+            self.data += size
+        else:
+            self.offset += size
+        self.left -= size
+        return 0
 
     cdef int close(self) noexcept:
         if self.data == NULL:
@@ -96,6 +93,27 @@ cdef Segment new_segment(object owner, const char *data, int fd, int64_t offset,
     cdef Segment segment = Segment.__new__(Segment)
     segment.owner, segment.data, segment.fd, segment.offset, segment.left = owner, data, fd, offset, length
     return segment
+
+
+cdef ssize_t send_front(list segments, int fd, int64_t most) noexcept:
+    cdef Segment segment = <Segment>segments[0]
+    cdef bint sealed = segment.sealed
+    cdef off_t offset = segment.offset
+    cdef iovec parts[VECTOR]
+    cdef msghdr message
+    cdef size_t count = 0
+    if segment.data == NULL:
+        return sendfile(fd, segment.fd, &offset, <size_t>min(segment.left, most))
+    if len(segments) == 1:
+        return send(fd, segment.data, <size_t>segment.left, 0)
+    for segment in segments:
+        if count == VECTOR or segment.data == NULL or segment.sealed != sealed:
+            break
+        parts[count].iov_base, parts[count].iov_len = <void *>segment.data, <size_t>segment.left
+        count += 1
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = parts, count
+    return sendmsg(fd, &message, 0)
 
 
 cdef ssize_t send_all(

@@ -194,7 +194,6 @@ class Listener:
         self._on_starved = on_starved
         self._accept_one = Acceptor(sock.fileno()).accept
         self._events = select.EPOLLIN | (select.EPOLLEXCLUSIVE if shared else 0)
-        self._most = SHARED_BATCH if shared else backlog
         self._shared = shared
         self._backlog = backlog
         self._draining = False
@@ -264,7 +263,8 @@ class Listener:
             self.close()
 
     def _accept_batch(self) -> None:
-        self._accept(min(max(self._reactor.ready // 2, 1), self._most))
+        half = max(self._reactor.ready // 2, 1)
+        self._accept(min(half, SHARED_BATCH) if self._shared else half)
 
     def _accept(self, most: int) -> None:
         """Accept up to `most` connections, fewer where the queue is empty or the state changes."""
@@ -322,7 +322,7 @@ class Listener:
         elif self._shared and self.state is State.ACCEPTING:
             # The kernel woke one worker for a connection. If that one was full, or died, nobody
             # else hears of it before the next connection arrives.
-            self._accept(self._most)
+            self._accept(SHARED_BATCH)
 
     def _keep_spare(self) -> None:
         try:
