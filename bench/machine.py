@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,17 @@ def cpu_model() -> str:
     return platform.machine()
 
 
+def openssl() -> str:
+    """What TLS is made of, in the interpreter that runs the harness and the servers."""
+    name, version, *_ = ssl.OPENSSL_VERSION.split()
+    return f"{name} {version}"
+
+
 def facts() -> dict[str, str]:
     """The machine and the system in words."""
     return {
         "machine": f"{cpu_model()}, {len(os.sched_getaffinity(0))} cores",
         "system": f"{platform.system()} {platform.release()}, "
         f"{platform.python_implementation()} {platform.python_version()} "
-        f"({platform.python_compiler()})",
+        f"({platform.python_compiler()}), {openssl()}",
     }
