@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 from bench import budget, servers, workloads
+from bench.callgrind import MARK
 from bench.callgrind import count as count_instructions
 from bench.charts import least_first
 from bench.record import Record
@@ -19,13 +20,13 @@ from bench.tables import Chart, Table
 ABOUT = "instructions per request (callgrind), and the budget that the tests hold"
 OURS = "fastwsgi"
 GATED = ["hello", "browser"]
-NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only)  # those that run /mark
+# Those that run the application that has /mark.
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only)
+COUNTED = tuple(w.name for w in workloads.TABLE if w.module == MARK.module)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workloads", nargs="+", choices=workloads.NAMES, default=GATED, metavar="NAME"
-    )
+    parser.add_argument("--workloads", nargs="+", choices=COUNTED, default=GATED, metavar="NAME")
     parser.add_argument("--requests", type=count, default=500, metavar="N")
     parser.add_argument(
         "--connections", type=count, default=1, metavar="N", help="that ask at the same time (1)"

@@ -57,3 +57,11 @@ def test_the_gate_complains_of_what_is_above(monkeypatch: pytest.MonkeyPatch) ->
     assert fault.startswith("browser: 30,000")
     record.fail("fastwsgi", "", "valgrind is not installed")
     assert instructions.faults(record) == ["fastwsgi: valgrind is not installed"]
+
+
+def test_only_what_the_marked_application_answers_is_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["instructions", "--workloads", "flask"])
+    assert "invalid choice: 'flask' (choose from" in capsys.readouterr().err
