@@ -69,10 +69,17 @@ def facts() -> str:
             f"- machine: {processor()}, {len(os.sched_getaffinity(0))} cores",
             f"- system: {platform.system()} {platform.release()},"
             f" {platform.python_implementation()} {platform.python_version()}",
-            f"- versions: fastwsgi {importlib.metadata.version('fastwsgi')},"
-            f" gevent {importlib.metadata.version('gevent')}",
+            f"- versions: {', '.join(filter(None, map(version, ('fastwsgi', 'gevent'))))}",
         )
     )
+
+
+def version(name: str) -> str:
+    """A distribution with its version; "" for one that is not here, as gevent on some builds."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def processor() -> str:

@@ -106,3 +106,8 @@ def test_the_page_keeps_the_rows_of_what_was_not_run(
     monkeypatch.setattr(page, "facts", lambda: "- machine: another")
     page.write(path, [("S1", "inline", FIGURE)])
     assert path.read_text().count("\n| S") == 1
+
+
+def test_the_page_names_the_versions_of_what_is_here() -> None:
+    assert page.version("fastwsgi").startswith("fastwsgi 0.")
+    assert page.version("no-such-distribution") == ""
