@@ -20,8 +20,8 @@ from bench.tables import Chart, Table
 ABOUT = "instructions per request (callgrind), and the budget that the tests hold"
 OURS = "fastwsgi"
 GATED = ["hello", "browser"]
-# Those that run the application that has /mark.
-NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only)
+# Those that run the application that has /mark, and are asked for it without TLS.
+NAMES = tuple(s.name for s in servers.TABLE if not s.hello_only and s.model != "tls")
 COUNTED = tuple(w.name for w in workloads.TABLE if w.module == MARK.module)
 
 

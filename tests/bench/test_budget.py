@@ -59,9 +59,10 @@ def test_the_gate_complains_of_what_is_above(monkeypatch: pytest.MonkeyPatch) ->
     assert instructions.faults(record) == ["fastwsgi: valgrind is not installed"]
 
 
+@pytest.mark.parametrize("wrong", [("--workloads", "flask"), ("--servers", "granian-tls")])
 def test_only_what_the_marked_application_answers_is_counted(
-    capsys: pytest.CaptureFixture[str],
+    wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        make_parser().parse_args(["instructions", "--workloads", "flask"])
-    assert "invalid choice: 'flask' (choose from" in capsys.readouterr().err
+        make_parser().parse_args(["instructions", *wrong])
+    assert f"invalid choice: '{wrong[1]}' (choose from" in capsys.readouterr().err
