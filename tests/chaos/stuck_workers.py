@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.chaos.arena import Arena, RunningServer, read_answer, request
@@ -70,11 +71,7 @@ def get_stuck(
     Gives their pids.
     """
     with ExitStack() as stack:
-        clients: dict[int, socket.socket] = {}
-        while len(clients) < len(KINDS):
-            client = stack.enter_context(server.connect())
-            client.sendall(request("/whoami?"))
-            clients.setdefault(int(read_answer(client).body), client)
+        clients = find_workers(server, len(KINDS), stack)
         begins = [get(*of) for of, (_, get, _) in zip(clients.items(), KINDS, strict=True)]
         for client, begin, (name, _, _) in zip(clients.values(), begins, KINDS, strict=True):
             outcome = await_end(client)
@@ -82,6 +79,34 @@ def get_stuck(
             deviations[name].append(off)
             arena.say(f"{name}: {outcome}, {off:.2f} s off the timeout")
     return list(clients)[: len(KINDS)]
+
+
+def find_workers(server: RunningServer, count: int, stack: ExitStack) -> dict[int, socket.socket]:
+    """A client of each of `count` workers, by the pid of the worker.
+
+    Of workers that wait the kernel wakes the one that began first, again and again. So who was
+    found stands still until all are.
+    """
+    clients: dict[int, socket.socket] = {}
+    try:
+        while len(clients) < count:
+            client = stack.enter_context(server.connect())
+            client.sendall(request("/whoami?"))
+            pid = int(read_answer(client).body)
+            assert pid not in clients, f"worker {pid} stands still and answers"
+            clients[pid] = client
+            os.kill(pid, signal.SIGSTOP)
+            while state_of(pid) != "T":
+                os.sched_yield()
+    finally:
+        for pid in clients:
+            os.kill(pid, signal.SIGCONT)
+    return clients
+
+
+def state_of(pid: int) -> str:
+    """The letter of proc(5): T for one that stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def stop(pid: int, client: socket.socket) -> float:
