@@ -16,6 +16,7 @@ from bench.probe import Finding, probe
 from bench.programs import Programs
 from bench.running import Running, free_port, pinned
 from bench.servers import Server, ServerError
+from tests.support.server import status
 
 # Accepts on the port, with a child that burns CPU time and ignores SIGTERM.
 STUBBORN = """
@@ -48,7 +49,7 @@ def test_cpu_time_of_all_processes_counts_and_all_are_ended(unused_port: int) ->
 def alive(pid: int) -> bool:
     """Whether the process runs: an orphan that was killed may wait to be reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return status(pid)[0] != "Z"
     except OSError:
         return False
 

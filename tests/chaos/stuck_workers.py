@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tests.chaos.arena import Arena, RunningServer, read_answer, request
 from tests.chaos.crowd import Crowd
 from tests.chaos.figures import Figure
-from tests.support.server import wait_gone
+from tests.support.server import status, wait_gone
 
 TITLE: Final = "workers that are stuck"
 MODELS: Final = ("inline", "gevent")
@@ -78,7 +77,7 @@ def get_stuck(
             off = abs(time.monotonic() - begin - size.timeout)
             deviations[name].append(off)
             arena.say(f"{name}: {outcome}, {off:.2f} s off the timeout")
-    return list(clients)[: len(KINDS)]
+    return list(clients)
 
 
 def find_workers(server: RunningServer, count: int, stack: ExitStack) -> dict[int, socket.socket]:
@@ -96,17 +95,12 @@ def find_workers(server: RunningServer, count: int, stack: ExitStack) -> dict[in
             assert pid not in clients, f"worker {pid} stands still and answers"
             clients[pid] = client
             os.kill(pid, signal.SIGSTOP)
-            while state_of(pid) != "T":
+            while status(pid)[0] != "T":
                 os.sched_yield()
     finally:
         for pid in clients:
             os.kill(pid, signal.SIGCONT)
     return clients
-
-
-def state_of(pid: int) -> str:
-    """The letter of proc(5): T for one that stands still."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def stop(pid: int, client: socket.socket) -> float:

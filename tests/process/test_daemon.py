@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.background import BackgroundServer
-from tests.support.server import COMMAND, PATIENCE, environment, wait_gone
+from tests.support.server import COMMAND, PATIENCE, environment, status, wait_gone
 
 LOCAL = ("app:app", "-b", "127.0.0.1:0")
 NULL = "/dev/null"
@@ -18,11 +18,6 @@ NULL = "/dev/null"
 
 def streams(pid: int) -> list[str]:
     return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0, 1, 2)]
-
-
-def status(pid: int) -> list[str]:
-    """The fields of proc_pid_stat(5) after the name: state, parent, group, session, terminal ..."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def get(port: int, path: str = "/") -> bytes:

@@ -256,6 +256,11 @@ class ServerProcess:
         self.close()
 
 
+def status(pid: int) -> list[str]:
+    """The fields of proc_pid_stat(5) after the name: state, parent, group, session, terminal ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def wait_gone(pid: int) -> None:
     """Wait for the end of a process that is nobody's child here."""
     try:
