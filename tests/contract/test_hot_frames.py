@@ -7,6 +7,7 @@ application's frames only. Tests that turn the reactor by hand enter that loop o
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -56,11 +57,13 @@ def frames_of(action: Callable[[], object]) -> list[str]:
             entered.append(frame.f_code.co_name)
 
     before = sys.getprofile()
+    gc.disable()  # hypothesis has it call back
     sys.setprofile(note)
     try:
         action()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return entered
 
 
